@@ -126,7 +126,7 @@ class Response:
     @property
     def ok(self) -> bool:
         """Whether the status word is 9000."""
-        return self.sw == 0x9000  # noqa: PLR2004 - the one status word everybody knows
+        return self.sw == 0x9000
 
     @property
     def sw1(self) -> int:

@@ -105,7 +105,7 @@ def read(data: bytes, offset: int) -> tuple[Tlv, int]:
 
 def _read_tag(data: bytes, offset: int) -> tuple[int, int]:
     at = offset + 1
-    if data[offset : at] and data[offset] & 0x1F == 0x1F:
+    if data[offset:at] and data[offset] & 0x1F == 0x1F:
         while at < len(data) and data[at] & 0x80:
             at += 1
         at += 1
