@@ -74,7 +74,7 @@ class Command:
             raise BadData(detail=f"a command APDU has at least 4 bytes, this one {len(raw)}", index=len(raw))
         head, body = raw[:4], raw[4:]
         data, le = _decode_body(body)
-        return cls(*head, data, le)
+        return cls(head[0], head[1], head[2], head[3], data, le)
 
 
 def _decode_body(body: bytes) -> tuple[bytes, int | None]:
