@@ -1,0 +1,76 @@
+"""The whole command line on one page: every group, every command, where its code is, and one line of help.
+
+Help, completion and the documentation read this table, so that none of them loads a command's module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command: ``target`` is ``module:attribute`` inside ``calais.cli``; ``help`` one line."""
+
+    target: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands under one name."""
+
+    help: str
+    verbs: dict[str, Verb]
+
+
+Entry = Verb | Group
+
+TREE: dict[str, Entry] = {
+    "demo": Verb("demo:demo", "The whole story on a virtual card; needs nothing, leaves nothing behind."),
+    "readers": Verb("readers:readers", "Readers, and the cards in them."),
+    "scinfo": Verb("scinfo:scinfo", "Read a card, try its keys, and name what is wrong with it."),
+    "propagate": Verb("propagate:propagate", "Bring the certificates of the inserted cards into the store."),
+    "cert": Group(
+        "Certificates in the store, and their links to keys.",
+        {
+            "list": Verb("cert:list_", "The certificates in the store."),
+            "show": Verb("cert:show", "Everything about one certificate."),
+            "export": Verb("cert:export", "Write one certificate to a file."),
+            "explain": Verb("explain:explain", "Follow a certificate's link to its key, and say where it breaks."),
+        },
+    ),
+    "key": Group("Keys on cards.", {"list": Verb("key:list_", "The key containers of the inserted cards.")}),
+    "sign": Verb("sign:sign", "Sign a file with a key on a card."),
+    "verify": Verb("verify:verify", "Verify a signature with a certificate."),
+    "decrypt": Verb("decrypt:decrypt", "Decrypt a file with a key on a card."),
+    "pin": Group(
+        "The PIN of a card.",
+        {
+            "status": Verb("pin:status", "How many tries are left."),
+            "verify": Verb("pin:verify", "Try the PIN."),
+            "change": Verb("pin:change", "Replace the PIN by a new one."),
+            "unblock": Verb("pin:unblock", "Set a new PIN with the PUK."),
+        },
+    ),
+    "card": Group(
+        "Keys and certificates on a card: make, load, delete.",
+        {
+            "generate": Verb("card:generate", "Make a key on the card, and a request or certificate for it."),
+            "import": Verb("card:import_", "Load a private key, and its certificate, onto the card."),
+            "put-cert": Verb("card:put_cert", "Write a certificate next to its key."),
+            "delete": Verb("card:delete", "Delete a certificate, a key, or both."),
+        },
+    ),
+    "virtual": Group(
+        "Virtual cards, and the virtual readers they are in.",
+        {
+            "new": Verb("virtual:new", "Make a virtual PIV card."),
+            "list": Verb("virtual:list_", "The virtual cards, and where they are inserted."),
+            "insert": Verb("virtual:insert", "Insert a virtual card into a virtual reader."),
+            "remove": Verb("virtual:remove", "Take a virtual card out of its reader."),
+            "serve": Verb("serve:serve", "Put a virtual card behind the real pcscd, through vpcd."),
+        },
+    ),
+    "completion": Verb("completion:completion", "Print the completion script of a shell."),
+}
