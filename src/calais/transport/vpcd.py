@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 
 from calais.transport.loopback import LoopbackCard
@@ -116,6 +116,8 @@ def serve(
     host: str = "127.0.0.1",
     stop: threading.Event,
     patience_s: float = 10.0,
+    on_inserted: Callable[[], None] = lambda: None,
+    on_removed: Callable[[], None] = lambda: None,
 ) -> None:
     """Keep ``card`` in the virtual reader until ``stop`` is set; comes back when pcscd restarts.
 
@@ -127,6 +129,8 @@ def serve(
         host: where pcscd runs.
         stop: set it to pull the card.
         patience_s: how long pcscd may be away, in seconds, before we give up.
+        on_inserted: called when a reader has taken the card.
+        on_removed: called when the reader hung up, or ``stop`` pulled the card.
 
     Raises:
         ReaderUnavailable: no virtual reader answered for ``patience_s`` seconds.
@@ -137,7 +141,9 @@ def serve(
         if link is None:
             return
         with link:
+            on_inserted()
             _stay(Insertion(card), link, stop)
+            on_removed()
         # A reader that takes us and drops us at once must not make this a busy loop.
         stop.wait(RETRY_S)
 
