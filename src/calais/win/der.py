@@ -34,7 +34,7 @@ def read(data: bytes, tag: int, index: int = 0) -> tuple[bytes, int]:
         BadData: cut off (CRYPT_E_ASN1_EOD), another tag (CRYPT_E_ASN1_BADTAG), or a length in another form
             (CRYPT_E_ASN1_CORRUPT).
     """
-    if len(data) - index < 2:  # noqa: PLR2004 - tag and length
+    if len(data) - index < 2:
         raise BadData(Code.CRYPT_E_ASN1_EOD, "the data ends where an element is due", index=index)
     if data[index] != tag:
         raise BadData(Code.CRYPT_E_ASN1_BADTAG, f"tag {data[index]:02X} where {tag:02X} is due", index=index)
@@ -69,7 +69,7 @@ def encode_oid(oid: str) -> bytes:
         arcs = [int(arc) for arc in oid.split(".")]
     except ValueError as error:
         raise BadParameter(Code.CRYPT_E_OID_FORMAT, f"{oid!r} is not an object identifier") from error
-    if len(arcs) < 2 or min(arcs) < 0 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] >= OID_ARCS_OF_FIRST):  # noqa: PLR2004
+    if len(arcs) < 2 or min(arcs) < 0 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] >= OID_ARCS_OF_FIRST):
         raise BadParameter(Code.CRYPT_E_OID_FORMAT, f"{oid!r} is not an object identifier")
     return b"".join(map(_encode_arc, (arcs[0] * OID_ARCS_OF_FIRST + arcs[1], *arcs[2:])))
 

@@ -11,7 +11,7 @@ from calais.win.errors import BadData, BadParameter
 UTF16_UNIT = 2
 
 
-def pack(layout: Struct, what: str, *values: Any) -> bytes:
+def pack(layout: Struct, what: str, *values: bytes | int) -> bytes:
     """``values`` in ``layout``.
 
     Raises:

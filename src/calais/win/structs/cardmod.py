@@ -153,7 +153,8 @@ class CardCacheFile:
         size = cls.LAYOUT.size
         more = Struct(f"<{max(len(data) - size, 0) // 4}I")
         counters = unpack(Struct(cls.LAYOUT.format + more.format[1:]), "cardcf", data)
-        return cls(*counters[:4], counters[4:])
+        version, pins, containers, files, *applications = counters
+        return cls(version, pins, containers, files, tuple(applications))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +291,8 @@ class PinInfo:
     @classmethod
     def from_bytes(cls, data: bytes) -> PinInfo:
         """Parse the record; ``BadData`` for another length, or a malformed cache policy."""
-        version, *kinds_and_masks, policy, flags = unpack(cls.LAYOUT, "PIN_INFO", data)
-        return cls(*kinds_and_masks, PinCachePolicy.from_bytes(policy), flags, version)
+        version, kind, purpose, change, unblock, policy, flags = unpack(cls.LAYOUT, "PIN_INFO", data)
+        return cls(kind, purpose, change, unblock, PinCachePolicy.from_bytes(policy), flags, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +361,7 @@ def expand_certificate(data: bytes) -> bytes:
     """
     if data[:1] == b"\x30":
         return data
-    if len(data) < 4 or data[:2] != COMPRESSED_HEAD:  # noqa: PLR2004 - the header
+    if len(data) < 4 or data[:2] != COMPRESSED_HEAD:
         raise BadData(detail="neither a certificate nor a compressed one", index=0)
     length = int.from_bytes(data[2:4], "little")
     stream = zlib.decompressobj()

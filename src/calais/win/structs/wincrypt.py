@@ -274,10 +274,11 @@ class SmartCardRootInfo:
         Raises:
             BadParameter: a card id not of 16 bytes, or a logon id of more than 64 bits.
         """
-        return b"".join(item._element() for item in items)
+        return b"".join(item.to_bytes() for item in items)
 
-    def _element(self) -> bytes:
-        if len(self.card_id) != 16:  # noqa: PLR2004 - a GUID
+    def to_bytes(self) -> bytes:
+        """The element; ``BadParameter`` as ``list_to_bytes``."""
+        if len(self.card_id) != 16:
             raise BadParameter(detail=f"card id of {len(self.card_id)} bytes")
         return pack(self.LAYOUT, "smart card root information", self.card_id, self.luid)
 
@@ -329,8 +330,10 @@ class ProvEnumAlgsEx:
     @classmethod
     def from_bytes(cls, data: bytes) -> ProvEnumAlgsEx:
         """Parse the record; ``BadData`` for another length or a malformed name."""
-        *numbers, length, name, long_length, long_name = unpack(cls.LAYOUT, "PROV_ENUMALGS_EX", data)
-        return cls(*numbers, _unpack_name(name, length, 24), _unpack_name(long_name, long_length, 48))
+        alg_id, default, least, most, protocols, *names = unpack(cls.LAYOUT, "PROV_ENUMALGS_EX", data)
+        length, name, long_length, long_name = names
+        texts = (_unpack_name(name, length, 24), _unpack_name(long_name, long_length, 48))
+        return cls(alg_id, default, least, most, protocols, *texts)
 
 
 def _pack_name(name: str, size: int) -> tuple[int, bytes]:
