@@ -25,7 +25,7 @@ class LoopbackCard(Protocol):
         """Answer to reset, 2…33 bytes."""
 
     @property
-    def exchanges(self) -> int:
+    def exchanges_total(self) -> int:
         """How many commands it has processed in its whole life; never goes back."""
 
     @property
@@ -118,7 +118,7 @@ class LoopbackTransport:
     @property
     def epoch(self) -> int:
         """Changes whenever anybody else used, reset or power-cycled the card, and with our own reset."""
-        return self.card.exchanges - self._own + self.card.resets
+        return self.card.exchanges_total - self._own + self.card.resets
 
     def begin(self) -> None:
         """Take the card.
