@@ -15,7 +15,7 @@ MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
 MAX_MEDIAN_LINES = 10
 ROOTS = ("src", "tests", "scripts", "bench")
-TABLES = {"src/calais/win/flags.py", "src/calais/win/codes.py", "src/calais/cards/piv/spec.py"}
+TABLES = ("src/calais/win/flags/", "src/calais/win/codes.py", "src/calais/cards/piv/spec.py")
 DEFERRED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX)\b|raise NotImplemented" + "Error")
 
 
@@ -40,7 +40,7 @@ def faults_of(path: str, source: str) -> list[str]:
     """What breaks a rule in one file, each as ``path:line: what``."""
     lines = source.splitlines()
     found = [f"{path}:{at}: deferred work" for at, line in enumerate(lines, 1) if DEFERRED.search(line)]
-    if len(lines) > MAX_FILE_LINES and path not in TABLES:
+    if len(lines) > MAX_FILE_LINES and not path.startswith(TABLES):
         found.append(f"{path}:1: {len(lines)} lines, {MAX_FILE_LINES} allowed")
     return found + [
         f"{path}:{at}: {name} has {size} lines, {MAX_FUNCTION_LINES} allowed"
