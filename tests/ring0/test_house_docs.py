@@ -39,9 +39,9 @@ def test_an_example_of_an_unknown_command_is_found(docs, page):
 
 
 def test_a_generated_part_is_made_anew(docs):
-    fresh = docs.regenerate("before\n<!-- errors: generated -->\nold\n<!-- end -->\nafter\n")
+    fresh = docs.regenerate("before\n<!-- errors: generated -->\nfrom yesterday\n<!-- end -->\nafter\n")
     assert "| `WrongPin` | `0x8010006B` | `SCARD_W_WRONG_CHV` |" in fresh
-    assert "old" not in fresh
+    assert "yesterday" not in fresh
     assert docs.regenerate(fresh) == fresh
 
 
