@@ -13,8 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 
+from calais.apps.certificates import UNREADABLE, load_certificate
 from calais.apps.scinfo.objects import (
     Chuid,
     SecurityObject,
@@ -241,8 +242,8 @@ def examine_container(
         yield Finding(Severity.NOTE, "certificate_missing", container.where, text, "Write one: calais card put-cert")
         return
     try:
-        certificate = x509.load_der_x509_certificate(container.certificate)
-    except (ValueError, UnsupportedAlgorithm):
+        certificate = load_certificate(container.certificate)
+    except BadData:
         text = "what stands in the certificate's place is no certificate"
         yield Finding(Severity.FAULT, "certificate_unreadable", container.where, text)
         return
@@ -312,8 +313,8 @@ def chain_of(certificate: x509.Certificate, issuers: Sequence[bytes]) -> Chain:
 
 def _loaded(certificates: Sequence[bytes]) -> Iterator[x509.Certificate]:
     for der in certificates:
-        with suppress(ValueError, UnsupportedAlgorithm):
-            yield x509.load_der_x509_certificate(der)
+        with suppress(BadData):
+            yield load_certificate(der)
 
 
 def _could_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -323,7 +324,7 @@ def _could_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) ->
     try:
         wanted = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
         has = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return True
     return wanted is None or wanted == has
 
@@ -331,6 +332,6 @@ def _could_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) ->
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True

@@ -139,5 +139,5 @@ def fasc_n_of_certificate(certificate: x509.Certificate) -> bytes | None:
 def _alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
     try:
         return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return []

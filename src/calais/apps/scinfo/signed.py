@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from asn1crypto import cms
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from calais.apps.certificates import load_public_key
 from calais.win.codes import Code
 from calais.win.errors import BadData, Unsupported, WinError
 
@@ -108,14 +108,7 @@ def verify(signed: Signed, content: bytes, certificate: bytes) -> None:
     """
     if signed.digest is not None and signed.digest != digest_of(signed.hash_name, content):
         raise WinError(Code.NTE_BAD_SIGNATURE, "the data is not what was signed")
-    _check(signed, signed.covered or content, _public_key(certificate))
-
-
-def _public_key(certificate: bytes) -> object:
-    try:
-        return x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadData(detail="the signer's certificate cannot be read") from error
+    _check(signed, signed.covered or content, load_public_key(certificate))
 
 
 def _check(signed: Signed, data: bytes, key: object) -> None:
