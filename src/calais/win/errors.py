@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calais.win.codes import Code, name_of
+from calais.win.codes import Code, name_of, win32_from_hresult
 
 
 class WinError(Exception):
@@ -42,7 +42,8 @@ class WinError(Exception):
     @classmethod
     def of(cls, code: int, detail: str = "", *, next_step: str = "") -> WinError:
         """The error for ``code``, in the subclass that claims this code (else plain ``WinError``)."""
-        kind = _CLASS_OF_CODE.get(code & 0xFFFFFFFF, WinError)
+        code &= 0xFFFFFFFF
+        kind = _CLASS_OF_CODE.get(code) or _CLASS_OF_CODE.get(win32_from_hresult(code), WinError)
         return kind(code, detail, next_step=next_step)
 
     @property

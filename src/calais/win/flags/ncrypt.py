@@ -323,7 +323,7 @@ class KeyProperty(StrEnum):
     ASSOCIATED_ECDH_KEY = "SmartCardAssociatedECDHKey"
     SCARD_PIN_ID = "SmartCardPinId"
     SCARD_PIN_INFO = "SmartCardPinInfo"
-    KDF_SECRET_VALUE = "KDFKeySecret"  # noqa: S105 - a name
+    KDF_SECRET_VALUE = "KDFKeySecret"
 
 
 BCRYPT_INITIALIZATION_VECTOR: Final = KeyProperty.INITIALIZATION_VECTOR
@@ -561,7 +561,7 @@ class Kdf(StrEnum):
     HMAC = "HMAC"
     TLS_PRF = "TLS_PRF"
     SP80056A_CONCAT = "SP800_56A_CONCAT"
-    RAW_SECRET = "TRUNCATE"  # noqa: S105 - a name
+    RAW_SECRET = "TRUNCATE"
     HKDF = "HKDF"
 
 
