@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from calais.apps.certificates import UNREADABLE, load_certificate
+from calais.apps.cms import digest_of, parse_signed, verify
 from calais.apps.scinfo.objects import (
     Chuid,
     SecurityObject,
@@ -24,7 +25,6 @@ from calais.apps.scinfo.objects import (
     parse_security_object,
     uuid_of_certificate,
 )
-from calais.apps.scinfo.signed import digest_of, parse_signed, verify
 from calais.cards.piv import spec
 from calais.iso7816 import tlv
 from calais.win.codes import Code

@@ -16,7 +16,7 @@ from asn1crypto.algos import DigestAlgorithm
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
-from calais.apps.scinfo.signed import BROKEN, Signed, parse_signed
+from calais.apps.cms import BROKEN, Signed, parse_signed
 from calais.cards.piv import spec
 from calais.iso7816 import tlv
 from calais.win.errors import BadData

@@ -1,4 +1,4 @@
-"""CMS signatures as PIV cards carry them: in the CHUID, and over the hashes of the Security Object.
+"""CMS signatures with one signer, as PIV cards carry them and as files are signed.
 
 Source: RFC 5652, 5 (SignedData); FIPS 201-3, 4.2.1 (CHUID); SP 800-73-4 part 1, 3.1.7 (Security Object).
 """
@@ -18,7 +18,7 @@ from calais.apps.certificates import load_public_key
 from calais.win.codes import Code
 from calais.win.errors import BadData, Unsupported, WinError
 
-HASHES: dict[str, hashes.HashAlgorithm] = {
+HASHES: dict[str, hashes.SHA1 | hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
     "sha1": hashes.SHA1(),  # noqa: S303 - old cards are signed so; it is verified, never made
     "sha224": hashes.SHA224(),
     "sha256": hashes.SHA256(),
@@ -82,15 +82,24 @@ def _message_digest(signer: Any) -> bytes | None:  # noqa: ANN401 - asn1crypto h
     return None
 
 
+def hash_of(name: str) -> hashes.HashAlgorithm:
+    """The hash algorithm that CMS calls ``name``.
+
+    Raises:
+        Unsupported: one that nobody uses on cards.
+    """
+    if name not in HASHES:
+        raise Unsupported(detail=f"the hash algorithm {name} is not known here")
+    return HASHES[name]
+
+
 def digest_of(hash_name: str, data: bytes) -> bytes:
     """The hash of ``data``.
 
     Raises:
-        Unsupported: an algorithm that nobody uses on cards.
+        Unsupported: as ``hash_of``.
     """
-    if hash_name not in HASHES:
-        raise Unsupported(detail=f"the hash algorithm {hash_name} is not known here")
-    return hashlib.new(hash_name, data, usedforsecurity=False).digest()
+    return hashlib.new(hash_of(hash_name).name, data, usedforsecurity=False).digest()
 
 
 def verify(signed: Signed, content: bytes, certificate: bytes) -> None:
@@ -112,7 +121,7 @@ def verify(signed: Signed, content: bytes, certificate: bytes) -> None:
 
 
 def _check(signed: Signed, data: bytes, key: object) -> None:
-    digest = HASHES[signed.hash_name]
+    digest = hash_of(signed.hash_name)
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(signed.signature, data, _padding(signed, digest), digest)
