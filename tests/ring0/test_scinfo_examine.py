@@ -27,7 +27,7 @@ from calais.apps.scinfo.examine import (
     examine_objects,
 )
 from calais.apps.scinfo.objects import OID_FASC_N, _DataGroupHash, _LdsSecurityObject
-from calais.apps.scinfo.signed import parse_signed, verify
+from calais.apps.cms import parse_signed, verify
 from calais.cards.piv import spec
 from calais.iso7816 import tlv
 from calais.win.codes import Code
