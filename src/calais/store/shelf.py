@@ -1,0 +1,354 @@
+"""The elements of one physical store in one opening of it.
+
+A shelf without a backing is a memory store. A shelf on a backing of at most ``WHOLE`` certificates reads it whole
+when it is opened, and is a snapshot plus its own changes. Above that it reads what it is asked for: keyed finds
+go to the backing's indexes, enumeration reads page by page, and others' changes show as they are read.
+Every change is one transaction, decided on what the backing holds at that moment.
+Source: CertAddCertificateContextToStore (dispositions).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+from calais.store import filing, properties
+from calais.store.api import Backing, Index, Reading, Row, Writing
+from calais.store.model import Element
+from calais.win.codes import Code
+from calais.win.errors import AccessDenied, BadParameter, WinError
+from calais.win.flags import AddDisposition
+
+WHOLE = 512
+PAGE = 64
+_INHERITING = (AddDisposition.REPLACE_EXISTING_INHERIT_PROPERTIES, AddDisposition.NEWER_INHERIT_PROPERTIES)
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+
+class Verdict(IntEnum):
+    """What a disposition comes to."""
+
+    ADD = 0
+    USE = 1
+    REPLACE = 2
+    INHERIT = 3
+
+
+class Entry(NamedTuple):
+    """An element and its place in the order of adding."""
+
+    key: int
+    element: Element
+
+
+def decide(disposition: int, present: Element | None, new: Element) -> Verdict:
+    """What to do about ``new`` when ``present`` is the same certificate, or ``None`` is there.
+
+    Raises:
+        BadParameter: E_INVALIDARG, no such disposition.
+        WinError: CRYPT_E_EXISTS.
+    """
+    if disposition not in AddDisposition.__members__.values():
+        raise BadParameter(Code.E_INVALIDARG, f"{disposition} is no add disposition.")
+    if present is None or disposition == AddDisposition.ALWAYS:
+        return Verdict.ADD
+    if disposition == AddDisposition.USE_EXISTING:
+        return Verdict.USE
+    newer_only = disposition in (AddDisposition.NEWER, AddDisposition.NEWER_INHERIT_PROPERTIES)
+    if disposition == AddDisposition.NEW or (newer_only and not _is_newer(new, present)):
+        raise WinError(Code.CRYPT_E_EXISTS, "The store has this certificate already.")
+    return Verdict.INHERIT if disposition in _INHERITING else Verdict.REPLACE
+
+
+def _is_newer(new: Element, present: Element) -> bool:
+    """Whether the validity of ``new`` begins later; a time that nobody can read is before all others."""
+    return (new.outline.info.not_before or _BEFORE_ALL) > (present.outline.info.not_before or _BEFORE_ALL)
+
+
+class Shelf:
+    """See the module.
+
+    Args:
+        backing: where it is kept, or ``None`` for memory only.
+        read_only: whether changes are refused.
+        access_state: bits of CERT_ACCESS_STATE_PROP_ID.
+    """
+
+    def __init__(self, backing: Backing | None = None, *, read_only: bool = False, access_state: int = 0) -> None:
+        self.read_only = read_only
+        self.access_state = access_state
+        self.lock = threading.RLock()
+        self._backing = backing
+        self._counter = itertools.count(1)
+        self._keys: list[int] = []
+        self._elements: dict[int, Element] = {}
+        self._by_identity: dict[bytes, list[int]] = {}
+        self._page: list[Row] = []
+        self._reads_on_demand = False
+        self._change = 0
+        self.resync()
+
+    # reading
+
+    def resync(self) -> None:
+        """Read the backing again; elements that are still the same stay, with their contexts and handles."""
+        if self._backing is None:
+            return
+        with self.lock:
+            with self._backing.reading() as look:
+                self._change = look.change()
+                self._page = []
+                self._reads_on_demand = look.count() > WHOLE
+                rows = self._rows_in_use(look) if self._reads_on_demand else look.rows(None, WHOLE)
+            current = {row.key for row in rows}
+            for key in [key for key in self._keys if key not in current]:
+                self._forget(key)
+            for row in reversed(rows):
+                self._refresh(row)
+
+    def _rows_in_use(self, look: Reading) -> list[Row]:
+        """Of a large backing, the rows that this shelf holds elements of, if they are still there."""
+        found = (look.rows(key + 1, 1) for key in reversed(self._keys))
+        return [row for rows in found for row in rows if row.key in self._elements]
+
+    def is_current(self) -> bool:
+        """Whether nobody has changed the backing since this shelf looked."""
+        if self._backing is None:
+            return True
+        with self._backing.reading() as look:
+            return look.change() == self._change
+
+    def below(self, key: int | None) -> Entry | None:
+        """The newest element, of those with a place before ``key`` if given."""
+        with self.lock:
+            at = len(self._keys) if key is None else bisect_left(self._keys, key)
+            known = self._keys[at - 1] if at else None
+            row = self._row_below(key) if self._reads_on_demand else None
+            if row is not None and (known is None or row.key > known):
+                return Entry(row.key, self._fresh(row))
+            return None if known is None else Entry(known, self._elements[known])
+
+    def entries(self, below: int | None = None) -> Iterator[Entry]:
+        """The elements, newest first, of those with a place before ``below`` if given."""
+        entry = self.below(below)
+        while entry is not None:
+            yield entry
+            entry = self.below(entry.key)
+
+    def candidates(self, index: Index, value: bytes, below: int | None = None) -> list[Entry]:
+        """Every element that may have this value, newest first; to be compared in full."""
+        with self.lock:
+            if index is Index.SHA1 and not self._reads_on_demand:
+                keys = self._by_identity.get(value, [])
+                found = {key: self._elements[key] for key in keys}
+            else:
+                found = dict(self._elements)
+            if self._reads_on_demand and self._backing is not None:
+                with self._backing.reading() as look:
+                    rows = look.where(index, filing.digest(value))
+                found |= {row.key: self._fresh(row) for row in rows if row.key not in found}
+        kept = (Entry(key, element) for key, element in found.items() if below is None or key < below)
+        return sorted(kept, key=lambda entry: entry.key, reverse=True)
+
+    def find_same(self, identity: bytes) -> Entry | None:
+        """The newest element with this identity."""
+        same = (entry for entry in self.candidates(Index.SHA1, identity) if entry.element.identity == identity)
+        return next(same, None)
+
+    def _row_below(self, key: int | None) -> Row | None:
+        """The next row of the backing; pages are read ahead, from the newest on they are read anew."""
+        page = [row for row in self._page if key is not None and row.key < key] if self._follows(key) else []
+        if not page and self._backing is not None:
+            with self._backing.reading() as look:
+                page = look.rows(key, PAGE)
+        self._page = page
+        return page[0] if page else None
+
+    def _follows(self, key: int | None) -> bool:
+        """Whether ``key`` is inside the page that was read ahead."""
+        return key is not None and bool(self._page) and self._page[-1].key < key <= self._page[0].key + 1
+
+    def _fresh(self, row: Row) -> Element:
+        """The element of a row: the one in use, or one that nobody holds yet."""
+        known = self._elements.get(row.key)
+        if known is not None:
+            return known
+        element = Element(row.encoded, row.properties)
+        element.home = self
+        return element
+
+    # keeping
+
+    def keep(self, entry: Entry) -> None:
+        """A context is made for this element: from now on the shelf gives out this one."""
+        with self.lock:
+            if entry.key not in self._elements and entry.element.home is self:
+                self._place(entry)
+
+    def let_go(self, key: int, element: Element) -> None:
+        """The last context of an element is gone; one that can be read again need not be kept."""
+        if not self._reads_on_demand or not self.lock.acquire(blocking=False):  # may run inside a collection of garbage
+            return
+        try:
+            if self._elements.get(key) is element and element.is_plain and element.held <= 1:
+                self._forget(key, deleted=False)
+        finally:
+            self.lock.release()
+
+    def close(self) -> None:
+        """The opening is over: contexts keep their elements, the others die."""
+        with self.lock:
+            for key in list(self._keys):
+                self._forget(key, deleted=False)
+
+    def _place(self, entry: Entry) -> None:
+        entry.element.hold()
+        entry.element.watchers.append(self)
+        insort(self._keys, entry.key)
+        self._elements[entry.key] = entry.element
+        self._by_identity.setdefault(entry.element.identity, []).append(entry.key)
+
+    def _forget(self, key: int, *, deleted: bool = True) -> None:
+        element = self._elements.pop(key)
+        self._keys.pop(bisect_left(self._keys, key))
+        self._unfile(element.identity, key)
+        element.watchers.remove(self)
+        if deleted and element.home is self:
+            element.home = None
+        element.release()
+
+    def _unfile(self, identity: bytes, key: int) -> None:
+        keys = self._by_identity[identity]
+        keys.remove(key)
+        if not keys:
+            del self._by_identity[identity]
+
+    def _refresh(self, row: Row) -> Element:
+        """The element of a row as the backing has it now, placed."""
+        element = self._fresh(row)
+        if row.key not in self._elements and not self._reads_on_demand:
+            self._place(Entry(row.key, element))
+        elif element.stored != row.properties:
+            changes: dict[int, bytes | None] = dict.fromkeys(element.stored.keys() - row.properties.keys())
+            changes |= {each: value for each, value in row.properties.items() if element.stored.get(each) != value}
+            element.adopt(changes)
+        return element
+
+    def identity_changed(self, element: Element, before: bytes) -> None:
+        """See ``model.Watcher``."""
+        with self.lock:
+            for key in [key for key in self._by_identity.get(before, []) if self._elements[key] is element]:
+                self._unfile(before, key)
+                self._by_identity.setdefault(element.identity, []).append(key)
+
+    # changing
+
+    def add(self, new: Element, disposition: int) -> Entry:
+        """Add a free-standing element, by the table of dispositions.
+
+        Returns:
+            the entry now in the store: ``new``, or the present one for USE_EXISTING.
+
+        Raises:
+            AccessDenied: open for reading only.
+            WinError: CRYPT_E_EXISTS, E_INVALIDARG, or the database refused; nothing changed.
+        """
+        with self.lock:
+            lacking: dict[int, bytes] = {}
+            with self._writing() as look:
+                present = self._present(new.identity, look)
+                verdict = decide(disposition, present.element if present else None, new)
+                if present is not None and verdict is Verdict.USE:
+                    lacking = {each: new.stored[each] for each in new.stored if present.element.lookup(each) is None}
+                    if look is not None and lacking:
+                        look.alter(present.element.identity, lacking)
+                else:
+                    key = self._put(look, new, present if verdict is Verdict.INHERIT else None)
+            if present is not None and verdict is Verdict.USE:
+                present.element.adopt(lacking)
+                return present
+            if present is not None:
+                self._displace(present, keep=verdict is Verdict.ADD)
+            return self._placed(Entry(key, new))
+
+    def remove(self, entry: Entry) -> None:
+        """Take an element out; one that is out already stays out.
+
+        Raises:
+            AccessDenied: open for reading only, and it is there.
+            WinError: the database refused; nothing changed.
+        """
+        with self.lock:
+            placed = self._elements.get(entry.key) is entry.element
+            filed = entry.element.home is self
+            if not placed and not filed:
+                return
+            with self._writing() as look:
+                if look is not None and filed:
+                    look.remove(entry.element.identity)
+            if placed:
+                self._forget(entry.key)
+            if filed:
+                entry.element.home = None
+            self._page = []
+
+    def alter(self, element: Element, changes: Mapping[int, bytes | None]) -> None:
+        """See ``model.Home``."""
+        with self.lock, self._writing() as look:
+            if look is not None:
+                look.alter(element.identity, changes)
+        self._page = []
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writing | None]:
+        """A transaction on the backing; ``None`` for a memory store."""
+        if self.read_only:
+            raise AccessDenied(Code.E_ACCESSDENIED, "The store is open for reading only.")
+        if self._backing is None:
+            yield None
+            return
+        with self._backing.writing() as look:
+            current = look.change() == self._change
+            yield look
+            after = look.change()
+        if current:
+            self._change = after
+
+    def _present(self, identity: bytes, look: Writing | None) -> Entry | None:
+        """The same certificate, as it is now: the backing has the last word."""
+        if look is None:
+            return self.find_same(identity)
+        row = look.get(identity)
+        for key in list(self._by_identity.get(identity, [])):
+            if (row is None or key < row.key) and self._elements[key].home is self:
+                self._forget(key)
+        return None if row is None else Entry(row.key, self._refresh(row))
+
+    def _put(self, look: Writing | None, new: Element, heir_of: Entry | None) -> int:
+        """File ``new``, with the properties that it lacks from the one it replaces; the key of its place."""
+        if heir_of is not None:
+            new.stored = {**heir_of.element.stored, **new.stored}
+        if look is None:
+            return next(self._counter)
+        row = look.put(new.encoded, {each: new.stored[each] for each in properties.storable(new.stored)})
+        new.stored = dict(row.properties)
+        return row.key
+
+    def _displace(self, present: Entry, *, keep: bool) -> None:
+        """The element that was there when the new one came: replaced, or (ADD_ALWAYS) kept beside it in memory."""
+        if not keep and present.key in self._elements:
+            self._forget(present.key)
+        elif self._backing is not None:
+            present.element.home = None
+        self._page = []
+
+    def _placed(self, entry: Entry) -> Entry:
+        entry.element.home = self if self._backing is not None else None
+        self._place(entry)
+        return entry
