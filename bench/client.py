@@ -1,0 +1,90 @@
+"""One client program of a card, as a process of its own: ours, or a PKCS#11 module.
+
+    python -m bench.client calais list|sign SLOT COUNT
+    python -m bench.client /path/to/module.so list|sign SLOT COUNT
+
+``PCSCLITE_CSOCK_NAME`` says which pcscd; the PIN of the virtual cards is no secret.
+"""
+
+from __future__ import annotations
+
+import sys
+
+PIN = "123456"
+DIGEST = bytes(range(32))
+DIGEST_INFO_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
+PKCS11_ID = {"9A": 1, "9C": 2, "9D": 3, "9E": 4}
+
+
+def main(program: str, verb: str, slot: str = "", count: str = "0") -> None:
+    """Do it once; what it cost is counted at the card."""
+    client = CalaisClient() if program == "calais" else Pkcs11Client(program)
+    if verb == "list":
+        print(len(client.certificates()))
+        return
+    client.sign(slot, int(count))
+
+
+class CalaisClient:
+    """Our own stack."""
+
+    def __init__(self) -> None:
+        from calais.system import System
+        from calais.testing import FixedPrompt
+
+        self.card = System.local(prompt=FixedPrompt(PIN)).card()
+
+    def certificates(self) -> list[bytes]:
+        return [found.certificate for found in self.card.containers if found.certificate]
+
+    def sign(self, slot: str, count: int) -> None:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+
+        key = self.card.containers.find(slot).key
+        digest = utils.Prehashed(hashes.SHA256())
+        for _ in range(count):
+            if isinstance(key, rsa.RSAPrivateKey):
+                key.sign(DIGEST, padding.PKCS1v15(), digest)
+            else:
+                key.sign(DIGEST, ec.ECDSA(digest))
+
+
+class Pkcs11Client:
+    """A PKCS#11 module through PyKCS11."""
+
+    def __init__(self, module: str) -> None:
+        import PyKCS11
+
+        self.p11 = PyKCS11
+        library = PyKCS11.PyKCS11Lib()
+        library.load(module)
+        self.session = library.openSession(library.getSlotList(tokenPresent=True)[0])
+
+    def certificates(self) -> list[bytes]:
+        found = self.session.findObjects([(self.p11.CKA_CLASS, self.p11.CKO_CERTIFICATE)])
+        return [bytes(self.session.getAttributeValue(item, [self.p11.CKA_VALUE])[0]) for item in found]
+
+    def sign(self, slot: str, count: int) -> None:
+        self.session.login(PIN)
+        wanted = [(self.p11.CKA_CLASS, self.p11.CKO_PRIVATE_KEY), (self.p11.CKA_ID, (PKCS11_ID[slot],))]
+        key = self.session.findObjects(wanted)[0]
+        is_rsa = self.session.getAttributeValue(key, [self.p11.CKA_KEY_TYPE])[0] == self.p11.CKK_RSA
+        always = bool(self.session.getAttributeValue(key, [self.p11.CKA_ALWAYS_AUTHENTICATE])[0])
+        mechanism = self.p11.Mechanism(self.p11.CKM_RSA_PKCS if is_rsa else self.p11.CKM_ECDSA)
+        data = DIGEST_INFO_SHA256 + DIGEST if is_rsa else DIGEST
+        for _ in range(count):
+            self._sign(key, data, mechanism, always=always)
+
+    def _sign(self, key: object, data: bytes, mechanism: object, *, always: bool) -> None:
+        if not always:
+            self.session.sign(key, data, mechanism)
+            return
+        self.session.lib.C_SignInit(self.session.session, mechanism.to_native(), key)
+        self.session.lib.C_Login(self.session.session, self.p11.CKU_CONTEXT_SPECIFIC, self.p11.ckbytelist(PIN.encode()))
+        out = self.p11.ckbytelist(512)
+        self.session.lib.C_Sign(self.session.session, self.p11.ckbytelist(data), out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
