@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from calais.minidriver.injection import absent
+from calais.win import blobs
+from calais.win.errors import Unsupported
 from calais.win.structs import ContainerInfo, ContainerMapRecord
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 AT_KEYEXCHANGE = 1
 AT_SIGNATURE = 2
+CALG_RSA_SIGN = 0x2400
+CALG_RSA_KEYX = 0xA400
 MAP_VALID = 1
 MAP_DEFAULT = 2
 FREE_RECORD = ContainerMapRecord("", 0, 0, 0)
@@ -55,6 +59,20 @@ def _record(entry: ContainerEntry | None) -> ContainerMapRecord:
     return ContainerMapRecord(entry.name, flags, 0, entry.size_bits)
 
 
-def build_container_info(key_spec: int, key: PublicKeyTypes) -> ContainerInfo:  # noqa: ARG001
-    """``CONTAINER_INFO`` with ``key`` as Windows' key blob, in the place that ``key_spec`` names."""
-    absent("public keys as Windows' key blobs")
+def build_container_info(key_spec: int, key: PublicKeyTypes) -> ContainerInfo:
+    """``CONTAINER_INFO`` with ``key`` as Windows' key blob, in the place that ``key_spec`` names.
+
+    Raises:
+        Unsupported: Windows has no blob for such keys.
+    """
+    if key_spec == AT_SIGNATURE:
+        return ContainerInfo(sig_public_key=_blob(key, CALG_RSA_SIGN, "ECDSA"))
+    return ContainerInfo(key_ex_public_key=_blob(key, CALG_RSA_KEYX, "ECDH"))
+
+
+def _blob(key: PublicKeyTypes, alg_id: int, scheme: blobs.Scheme) -> bytes:
+    if isinstance(key, rsa.RSAPublicKey):
+        return blobs.build_capi_public(key, alg_id)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return blobs.build_ecc_public(key, scheme)
+    raise Unsupported(detail=f"Windows has no key blob for {type(key).__name__}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -108,15 +108,16 @@ class CardMemo:
 
     def forget(self) -> None:
         """Drop everything: this is another card."""
-        self.driver, self.identity, self.identified, self.pin_changes = "", None, None, 0
-        self.objects.clear()
-        self.facts.clear()
-        self.new_insertion()
+        self.restore(CardMemo(self.random))
+
+    def restore(self, other: CardMemo) -> None:
+        """Take over what ``other`` remembers, without copying it."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(other, item.name))
 
     def new_insertion(self) -> None:
         """Drop what must not outlive an insertion: key facts and names made by enumeration."""
-        self.keys.clear()
-        self.names.clear()
+        self.keys, self.names = {}, {}
 
     def remember_name(self, name: str, index: int) -> None:
         """Keep ``name`` valid for this insertion; the oldest of more than ``MAX_NAMES`` is given up."""

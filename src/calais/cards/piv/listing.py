@@ -1,0 +1,222 @@
+"""The containers of a PIV card, and the keys in them.
+
+A container exists where there is a certificate object, readable or not, and where the card itself told of a key: one
+that this program generated or imported while nobody else touched the card, or one found by asking (``probe_keys``).
+
+Source: SP 800-73-4 part 1, table 4b (key references); container map of the minidriver specification v7.07, 4.4.2.
+"""
+
+from __future__ import annotations
+
+from calais.cards.piv import edge_yubico, names, spec
+from calais.cards.piv.keys import BITS_OF, NAME_OF, KeyFacts, facts_of, parse_public_key
+from calais.cards.piv.pins import PIN_OF_POLICY
+from calais.cards.piv.view import CardView, SlotCertificate
+from calais.minidriver.api import CardIdentity, ContainerEntry, check_index
+from calais.minidriver.containers import AT_KEYEXCHANGE, AT_SIGNATURE
+from calais.win.codes import Code
+from calais.win.errors import BadData, NotFound, Unsupported
+
+SIGNATURE_SLOTS = frozenset((spec.REF_SIGNATURE, spec.REF_CARD_AUTH))
+INDEX_OF = {slot.ref: index for index, slot in enumerate(spec.SLOTS)}
+_METADATA_ABSENT = "piv.no_metadata"
+LABEL_DIGITS = 8
+
+
+def key_spec_of(slot: spec.Slot) -> int:
+    """AT_SIGNATURE for 9C and 9E, AT_KEYEXCHANGE for all others."""
+    return AT_SIGNATURE if slot.ref in SIGNATURE_SLOTS else AT_KEYEXCHANGE
+
+
+def slot_at(index: int) -> spec.Slot:
+    """The slot with container ``index``.
+
+    Raises:
+        BadParameter: outside 0…255.
+        NotFound: SCARD_E_NO_KEY_CONTAINER, PIV has no such slot.
+    """
+    if check_index(index) >= len(spec.SLOTS):
+        raise _no_container(index)
+    return spec.SLOTS[index]
+
+
+def _no_container(index: int) -> NotFound:
+    where = f"slot {spec.SLOTS[index].name}" if index < len(spec.SLOTS) else f"container {index}"
+    return NotFound(Code.SCARD_E_NO_KEY_CONTAINER, f"the card has no key in {where}")
+
+
+# --- identity --------------------------------------------------------------------------------------------------------
+
+
+def has_stable_names(view: CardView) -> bool:
+    """Whether names come from the CHUID GUID."""
+    return view.policy.container_names == "windows" and bool(view.chuid().usable_guid)
+
+
+def identity(view: CardView) -> CardIdentity:
+    """Who the card is; a card without CHUID is told by its ATR and its certificates, which then are read."""
+    chuid = view.chuid()
+    known = view.memo.identity
+    if known is None:
+        atr = view.tx.channel.transport.atr
+        card_id = names.card_id(chuid, atr, lambda: _certificate_objects(view))
+        digits = chuid.fasc_n_digits
+        serial = str(digits) if digits is not None and digits.names_card else card_id.hex().upper()
+        known = CardIdentity(card_id, serial, f"PIV {serial[-LABEL_DIGITS:]}", has_stable_names(view))
+        view.memo.identity = known
+    return known
+
+
+def _certificate_objects(view: CardView) -> list[bytes]:
+    return [view.object(slot.certificate).content or b"" for slot in view.slots()]
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def told_by_card(view: CardView, slot: spec.Slot) -> KeyFacts | None:
+    """What the card itself told about the key of ``slot`` while nobody else touched it."""
+    facts = view.memo.keys.get(slot.ref)
+    return facts if isinstance(facts, KeyFacts) and facts.from_card and facts.seen.holds(view.now) else None
+
+
+def facts(view: CardView, slot: spec.Slot, certificate: SlotCertificate | None) -> KeyFacts | None:
+    """What is known about the key of ``slot`` from the card, or else from its certificate; remembered for its use."""
+    known = told_by_card(view, slot)
+    if known is not None:
+        return known
+    view.memo.keys.pop(slot.ref, None)
+    if certificate is None or certificate.key is None:
+        return None
+    try:
+        made = facts_of(certificate.key, view.now)
+    except Unsupported:
+        return None
+    view.memo.keys[slot.ref] = made
+    return made
+
+
+def ask_card(view: CardView, slot: spec.Slot) -> KeyFacts | None:
+    """Ask the card about the key of ``slot`` (Yubico); one exchange, none when this card is known not to tell."""
+    if view.memo.facts.get(_METADATA_ABSENT):
+        return None
+    try:
+        told = edge_yubico.metadata(view.tx, slot.ref)
+    except Unsupported:
+        view.memo.facts[_METADATA_ABSENT] = True
+        return None
+    except (NotFound, BadData):
+        return None
+    algorithm = int.from_bytes(told.get(spec.TAG_METADATA_ALGORITHM, b""), "big")
+    try:
+        key = parse_public_key(algorithm, told.get(spec.TAG_METADATA_PUBLIC_KEY, b""))
+    except (Unsupported, BadData):
+        return None
+    made = facts_of(key, view.now, from_card=True)
+    view.memo.keys[slot.ref] = made
+    return made
+
+
+def learn(view: CardView, index: int) -> KeyFacts:
+    """What using the key of container ``index`` takes, from certificate or card.
+
+    Raises:
+        NotFound: SCARD_E_NO_KEY_CONTAINER.
+        BadData: there is a certificate that cannot be read, and the card does not tell.
+        Unsupported: the certificate is for a key that no PIV card has, and the card does not tell.
+    """
+    slot = slot_at(index)
+    known = told_by_card(view, slot)
+    if known is not None:
+        return known
+    certificate = view.certificate(slot)
+    found = facts(view, slot, certificate) or ask_card(view, slot)
+    if found is not None:
+        return found
+    if certificate is not None and certificate.problem is not None:
+        raise certificate.problem
+    if certificate is not None:
+        raise Unsupported(detail=f"the certificate in slot {slot.name} is for a key that no PIV card has")
+    raise _no_container(index)
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+def containers(view: CardView, *, probe_keys: bool) -> list[ContainerEntry]:
+    """All containers, in order of their index. Where names are volatile each call makes new ones."""
+    view.prove_card()
+    found: list[ContainerEntry] = []
+    for slot in _looked_at(view):
+        certificate = view.certificate(slot)
+        known = facts(view, slot, certificate)
+        if known is None and probe_keys and (certificate is None or certificate.key is None):
+            known = ask_card(view, slot)
+        if known is not None or certificate is not None:
+            name = _new_name(view, slot)
+            found.append(_entry(slot, name, known, has_certificate=certificate is not None, is_default=not found))
+    return found
+
+
+def _looked_at(view: CardView) -> list[spec.Slot]:
+    """The slots that policy and Key History name, and those where the card itself told of a key."""
+    named = set(view.slots())
+    return [slot for slot in spec.SLOTS if slot in named or told_by_card(view, slot) is not None]
+
+
+def _entry(
+    slot: spec.Slot, name: str, known: KeyFacts | None, *, has_certificate: bool, is_default: bool
+) -> ContainerEntry:
+    return ContainerEntry(
+        index=INDEX_OF[slot.ref],
+        name=name,
+        key_spec=key_spec_of(slot),
+        pin_id=PIN_OF_POLICY[slot.pin],
+        is_default=is_default,
+        label=slot.label,
+        size_bits=BITS_OF[known.algorithm] if known else 0,
+        algorithm=NAME_OF[known.algorithm] if known else "",
+        reference=slot.name,
+        has_certificate=has_certificate,
+    )
+
+
+def _new_name(view: CardView, slot: spec.Slot) -> str:
+    if has_stable_names(view):
+        return names.container_name(view.chuid().usable_guid, slot.certificate)
+    name = names.volatile_name(view.memo.random)
+    view.memo.remember_name(name, INDEX_OF[slot.ref])
+    return name
+
+
+def container(view: CardView, index: int) -> ContainerEntry:
+    """The container ``index``, under the name it has; not an enumeration, so a volatile name stays what it was."""
+    slot = slot_at(index)
+    view.prove_card()
+    certificate = view.certificate(slot)
+    known = facts(view, slot, certificate)
+    if known is None and certificate is None:
+        known = ask_card(view, slot)
+    if known is None and certificate is None:
+        raise _no_container(index)
+    default = next((one for one in _looked_at(view) if view.certificate(one) or told_by_card(view, one)), slot)
+    name = next((name for name, at in reversed(view.memo.names.items()) if at == index), None)
+    name = name or _new_name(view, slot)
+    return _entry(slot, name, known, has_certificate=certificate is not None, is_default=default is slot)
+
+
+def index_of_volatile(view: CardView, name: str) -> int:
+    """The container that an enumeration of this insertion called ``name``.
+
+    Raises:
+        NotFound: SCARD_E_NO_KEY_CONTAINER, no enumeration did; or the card has been re-inserted since.
+    """
+    view.prove_card()
+    index = view.memo.names.get(name.lower())
+    if index is None:
+        raise NotFound(
+            Code.SCARD_E_NO_KEY_CONTAINER,
+            f"the card has no container {name!r}; its names change at every enumeration",
+            next_step="propagate the card's certificates anew: calais propagate",
+        )
+    return index
