@@ -38,14 +38,17 @@ class Command:
         """The bytes on the wire; ``extended`` allows (and, where a length needs it, uses) 3-byte lengths.
 
         Raises:
-            BadParameter: a length does not fit the form.
+            BadParameter: a length does not fit the form, or a header byte is none.
         """
-        self._check(extended=extended)
+        self.check(extended=extended)
         head = bytes((self.cla, self.ins, self.p1, self.p2))
         wide = len(self.data) > SHORT_DATA_MAX or (self.le or 0) > SHORT_LE_MAX
         return head + (self._extended_body() if wide else self._short_body())
 
-    def _check(self, *, extended: bool) -> None:
+    def check(self, *, extended: bool) -> None:
+        """Raise the ``BadParameter`` that ``encode`` would."""
+        if not all(0 <= byte <= 0xFF for byte in (self.cla, self.ins, self.p1, self.p2)):
+            raise BadParameter(detail="a header byte of the command is not a byte")
         data_max, le_max = (EXTENDED_MAX, EXTENDED_LE_MAX) if extended else (SHORT_DATA_MAX, SHORT_LE_MAX)
         if len(self.data) > data_max:
             raise BadParameter(detail=f"{len(self.data)} bytes of command data do not fit one APDU")

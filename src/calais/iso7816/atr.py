@@ -43,11 +43,13 @@ class Atr:
         """The card capabilities (compact TLV tag 7, up to 3 bytes), ``b""`` when the historical bytes have none."""
         if not self.historical or self.historical[0] not in (0x00, 0x80):
             return b""
-        at = 1
-        while at < len(self.historical):
-            tag, size = divmod(self.historical[at], 16)
+        # Category 00 ends with a status indicator of three bytes outside the TLVs (12.1.1.11).
+        objects = self.historical[1:-3] if self.historical[0] == 0x00 else self.historical[1:]
+        at = 0
+        while at < len(objects):
+            tag, size = divmod(objects[at], 16)
             if tag == TAG_CAPABILITIES:
-                return self.historical[at + 1 : at + 1 + size]
+                return objects[at + 1 : at + 1 + size]
             at += 1 + size
         return b""
 

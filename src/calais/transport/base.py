@@ -18,9 +18,10 @@ from calais.iso7816 import apdu
 from calais.iso7816.apdu import Command, Response
 from calais.iso7816.atr import Atr
 from calais.iso7816.sw import SW
-from calais.win.errors import BadData, CardReset
+from calais.win.errors import BadData, BadParameter, CardReset
 
 MAX_RESPONSE_BYTES = 128 * 1024
+MAX_CONTINUATIONS = 1024
 MAX_EMPTY_CONTINUATIONS = 4
 INS_GET_RESPONSE = 0xC0
 
@@ -110,7 +111,8 @@ class Channel:
 
     Args:
         transport: the connection; the channel closes it.
-        extended: whether extended lengths may be used; ``None`` = as the ATR says.
+        extended: whether extended lengths may be used; ``None`` = as the ATR says, and never with T=0, which has
+            no way to carry them.
         observers: called after each exchange, in order (trace, log).
     """
 
@@ -119,7 +121,7 @@ class Channel:
     ) -> None:
         self.transport = transport
         self.counter = Counter()
-        self.extended = _says_extended(transport.atr) if extended is None else extended
+        self.extended = _may_extend(transport) if extended is None else extended
         self._observers = observers
         self._epoch: int | None = None
         self._volatile = Volatile()
@@ -135,6 +137,8 @@ class Channel:
             transaction.open = False
             self._epoch = self.transport.epoch
             self.transport.end(reset=transaction.reset_at_end)
+            if transaction.reset_at_end:
+                self.forget()
 
     def close(self) -> None:
         """Disconnect."""
@@ -153,24 +157,19 @@ class Channel:
     def _stack(self) -> Sender:
         send: Sender = self._exchange
         send = _with_right_length(send)
-        return _with_chaining(send, extended=self.extended)
+        send = _with_fitting_length(send, extended=self.extended, protocol=self.transport.protocol)
+        send = _with_chaining(send, extended=self.extended)
+        return send  # noqa: RET504 - each step a line
 
     def send(self, command: Command, *, collect: bool = True) -> Response:
         """What ``Transaction.send`` does, once it has made sure that the transaction is open."""
+        # Refused whole, before the first part of a chain has gone out.
+        replace(command, data=b"").check(extended=True)
         sender = self._stack()
         response = sender(command)
-        return _collect(self._exchange, command, response) if collect else response
-
-    def _fitted(self, command: Command) -> Command:
-        """``le`` as this card's protocol and lengths allow it; 65536 means "all that fits"."""
-        if command.le is None:
-            return command
-        if self.transport.protocol == 0 and command.data:
-            return replace(command, le=None)
-        return command if self.extended else replace(command, le=min(command.le, apdu.SHORT_LE_MAX))
+        return _collect(sender, command, response) if collect else response
 
     def _exchange(self, command: Command) -> Response:
-        command = self._fitted(command)
         raw = command.encode(extended=self.extended)
         start = time.monotonic()
         answer = self.transport.transmit(raw)
@@ -207,24 +206,25 @@ class Transaction:
 
         Raises:
             CardReset: the card was reset; this transaction is over.
-            CardRemoved: the card is gone; likewise.
+            CardRemoved: the card is gone; likewise. After any failure but the next two it is over.
             BadData: the card answers without end, or with less than a status word.
+            BadParameter: the command does not fit an APDU; nothing was sent.
         """
         if not self.open:
             raise CardReset(detail="the card transaction is over")
         try:
             return self.channel.send(command, collect=collect)
-        except BadData:
+        except (BadData, BadParameter):
             raise
-        except Exception:
+        except BaseException:  # Ctrl-C too: half a command may have gone out
             self.open = False
             self.channel.forget()
             raise
 
 
-def _says_extended(atr: bytes) -> bool:
+def _may_extend(transport: Transport) -> bool:
     try:
-        return Atr.decode(atr).extended_length
+        return transport.protocol != 0 and Atr.decode(transport.atr).extended_length
     except BadData:
         return False
 
@@ -238,6 +238,17 @@ def _with_right_length(send: Sender) -> Sender:
         return response
 
     return right_length
+
+
+def _with_fitting_length(send: Sender, *, extended: bool, protocol: int) -> Sender:
+    """``le`` as the card's lengths and protocol allow it: 65536 means "all that fits", T=0 has no case 4."""
+
+    def fitting_length(command: Command) -> Response:
+        if command.le is None or (protocol == 0 and command.data):
+            return send(replace(command, le=None))
+        return send(command if extended else replace(command, le=min(command.le, apdu.SHORT_LE_MAX)))
+
+    return fitting_length
 
 
 def _with_chaining(send: Sender, *, extended: bool) -> Sender:
@@ -255,13 +266,13 @@ def _with_chaining(send: Sender, *, extended: bool) -> Sender:
 
 
 def _collect(send: Sender, command: Command, response: Response) -> Response:
-    """Follow 61xx with GET RESPONSE until the answer is whole, bounded in bytes and in empty pieces."""
-    data, empty = bytearray(response.data), 0
+    """Follow 61xx with GET RESPONSE until the answer is whole, bounded in bytes, pieces and empty pieces."""
+    data, pieces, empty = bytearray(response.data), 0, 0
     while response.sw1 == SW.MORE_DATA >> 8:
         le = response.sw2 or apdu.SHORT_LE_MAX
         response = send(Command(command.cla & 0x03, INS_GET_RESPONSE, 0, 0, le=le))
-        empty = 0 if response.data else empty + 1
+        pieces, empty = pieces + 1, 0 if response.data else empty + 1
         data += response.data
-        if len(data) > MAX_RESPONSE_BYTES or empty > MAX_EMPTY_CONTINUATIONS:
+        if len(data) > MAX_RESPONSE_BYTES or pieces > MAX_CONTINUATIONS or empty > MAX_EMPTY_CONTINUATIONS:
             raise BadData(detail=f"the card's answer does not end ({len(data)} bytes so far)", index=len(data))
     return Response(bytes(data), response.sw)
