@@ -80,10 +80,15 @@ class Pkcs11Client:
         if not always:
             self.session.sign(key, data, mechanism)
             return
-        self.session.lib.C_SignInit(self.session.session, mechanism.to_native(), key)
-        self.session.lib.C_Login(self.session.session, self.p11.CKU_CONTEXT_SPECIFIC, self.p11.ckbytelist(PIN.encode()))
-        out = self.p11.ckbytelist(512)
-        self.session.lib.C_Sign(self.session.session, self.p11.ckbytelist(data), out)
+        native, out = mechanism.to_native(), self.p11.ckbytelist()
+        self._check(self.session.lib.C_SignInit(self.session.session, native, key))
+        self.session.login(PIN, self.p11.CKU_CONTEXT_SPECIFIC)
+        for _ask_length_then_sign in range(2):
+            self._check(self.session.lib.C_Sign(self.session.session, self.p11.ckbytelist(data), out))
+
+    def _check(self, rv: int) -> None:
+        if rv:
+            raise self.p11.PyKCS11Error(rv)
 
 
 if __name__ == "__main__":

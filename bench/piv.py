@@ -64,7 +64,7 @@ def cost(pcscd: PrivatePcscd, card: object, program: str, words: tuple[str, ...]
         )
     if done.returncode:
         return f"failed: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}"
-    return f"{card.counter.exchanges} / {card.counter.bytes_out} / {card.counter.bytes_in}"
+    return f"{card.counter.exchanges} / {card.counter.bytes_in} / {card.counter.bytes_out}"
 
 
 if __name__ == "__main__":
