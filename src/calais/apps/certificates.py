@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import textwrap
 import warnings
 from datetime import datetime
+from functools import singledispatch
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -113,3 +116,128 @@ def describe(der: bytes) -> dict[str, object]:
         "key": key_name(certificate.public_key()),
         "thumbprint": thumbprint(der),
     }
+
+
+def pem_of(der: bytes) -> str:
+    """The certificate in PEM (RFC 7468), whether or not it can be read."""
+    lines = textwrap.wrap(base64.b64encode(der).decode(), 64)
+    return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))
+
+
+_USES = (
+    ("digital_signature", "signature"),
+    ("content_commitment", "non-repudiation"),
+    ("key_encipherment", "key encipherment"),
+    ("data_encipherment", "data encipherment"),
+    ("key_agreement", "key agreement"),
+    ("key_cert_sign", "certificate signing"),
+    ("crl_sign", "CRL signing"),
+)
+
+
+def describe_extensions(der: bytes) -> list[dict[str, str]]:
+    """The names and uses of a certificate as pairs ``name``, ``value`` for a person; empty when it cannot be read."""
+    try:
+        extensions = load_certificate(der).extensions
+    except BadData:
+        return []
+    return [{"name": _extension_name(each), "value": _extension_text(each.value)} for each in extensions]
+
+
+def _extension_name(extension: x509.Extension[x509.ExtensionType]) -> str:
+    name = _NAMES.get(type(extension.value), extension.oid.dotted_string)
+    return f"{name} (critical)" if extension.critical else name
+
+
+_NAMES: dict[type[x509.ExtensionType], str] = {
+    x509.KeyUsage: "Key usage",
+    x509.ExtendedKeyUsage: "Extended key usage",
+    x509.SubjectAlternativeName: "Other names",
+    x509.SubjectKeyIdentifier: "Key identifier",
+    x509.AuthorityKeyIdentifier: "Issuer's key identifier",
+    x509.BasicConstraints: "Basic constraints",
+    x509.CertificatePolicies: "Policies",
+    x509.CRLDistributionPoints: "CRL",
+    x509.AuthorityInformationAccess: "Issuer's services",
+}
+
+
+@singledispatch
+def _extension_text(value: object) -> str:
+    return value.value.hex() if isinstance(value, x509.UnrecognizedExtension) else "present"
+
+
+@_extension_text.register
+def _(value: x509.KeyUsage) -> str:
+    return ", ".join(word for attribute, word in _USES if getattr(value, attribute))
+
+
+@_extension_text.register
+def _(value: x509.ExtendedKeyUsage) -> str:
+    return ", ".join(_oid_name(oid) for oid in value)
+
+
+@_extension_text.register
+def _(value: x509.SubjectAlternativeName) -> str:
+    return ", ".join(_name_text(name) for name in value)
+
+
+@_extension_text.register
+def _(value: x509.SubjectKeyIdentifier) -> str:
+    return value.digest.hex()
+
+
+@_extension_text.register
+def _(value: x509.AuthorityKeyIdentifier) -> str:
+    return (value.key_identifier or b"").hex()
+
+
+@_extension_text.register
+def _(value: x509.BasicConstraints) -> str:
+    return "authority" if value.ca else "no authority"
+
+
+@_extension_text.register
+def _(value: x509.CertificatePolicies) -> str:
+    return ", ".join(_oid_name(policy.policy_identifier) for policy in value)
+
+
+@_extension_text.register
+def _(value: x509.CRLDistributionPoints) -> str:
+    return ", ".join(_name_text(name) for point in value for name in point.full_name or ())
+
+
+@_extension_text.register
+def _(value: x509.AuthorityInformationAccess) -> str:
+    return ", ".join(_name_text(access.access_location) for access in value)
+
+
+_OIDS = {
+    "1.3.6.1.4.1.311.20.2.2": "smart card logon",
+    "2.16.840.1.101.3.6.8": "PIV card authentication",
+    "2.16.840.1.101.3.6.7": "PIV content signing",
+    "2.16.840.1.101.3.6.6": "FASC-N",
+    "1.3.6.1.4.1.311.20.2.3": "user principal name",
+}
+
+
+def _oid_name(oid: x509.ObjectIdentifier) -> str:
+    known = _OIDS.get(oid.dotted_string)
+    plain = oid._name  # noqa: SLF001 - the only place where cryptography keeps these names
+    return known or (oid.dotted_string if plain == "Unknown OID" else plain)
+
+
+def _name_text(name: x509.GeneralName) -> str:
+    if isinstance(name, x509.OtherName):
+        return f"{_oid_name(name.type_id)} {_other_name(name.value)}"
+    if isinstance(name, x509.DirectoryName):
+        return name.value.rfc4514_string()
+    return str(name.value.dotted_string if isinstance(name, x509.RegisteredID) else name.value)
+
+
+def _other_name(value: bytes) -> str:
+    """A UTF8String as text, an OCTET STRING as its bytes, anything else as it is; lengths below 128."""
+    body = value[2:] if len(value) > 2 and value[1] == len(value) - 2 else value
+    if value[:1] == b"\x0c":
+        return body.decode(errors="replace")
+    return (body if value[:1] == b"\x04" else value).hex()

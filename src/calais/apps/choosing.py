@@ -1,0 +1,66 @@
+"""Which certificate a person means, and the way from it to its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from calais.provider.handles import OpenKey
+from calais.store.objects import Certificate
+from calais.win.codes import Code
+from calais.win.errors import BadParameter, NotFound
+
+if TYPE_CHECKING:
+    from calais.system import System
+
+INDEX_DIGITS = 3
+THUMBPRINT_MIN = 4
+
+
+def choose(certificates: Iterable[Certificate], text: str) -> tuple[int, Certificate]:
+    """The certificate that ``text`` means, and its number in the list.
+
+    Args:
+        certificates: in the order of the list.
+        text: its number (from 1), the beginning of its thumbprint (4 digits at least), or a part of its subject or
+            friendly name, whatever the case.
+
+    Raises:
+        NotFound: CRYPT_E_NOT_FOUND, none.
+        BadParameter: several; the detail names them.
+    """
+    listed = list(enumerate(certificates, 1))
+    if text.isdecimal() and len(text) <= INDEX_DIGITS:
+        found = [pair for pair in listed if pair[0] == int(text)]
+    else:
+        found = [pair for pair in listed if _is_thumbprint(pair[1], text)]
+        found = found or [pair for pair in listed if _is_named(pair[1], text)]
+    if not found:
+        raise NotFound(Code.CRYPT_E_NOT_FOUND, f"there is no certificate {text!r} in the store")
+    if len(found) > 1:
+        several = "; ".join(f"{number} {each.sha1.hex()[:8]} {each.subject}" for number, each in found)
+        raise BadParameter(detail=f"{text!r} means several certificates: {several}", next_step="give a thumbprint")
+    return found[0]
+
+
+def _is_thumbprint(certificate: Certificate, text: str) -> bool:
+    plain = text.replace(":", "").replace(" ", "").casefold()
+    return len(plain) >= THUMBPRINT_MIN and certificate.sha1.hex().startswith(plain)
+
+
+def _is_named(certificate: Certificate, text: str) -> bool:
+    folded = text.casefold()
+    return folded in certificate.subject.casefold() or folded in certificate.friendly_name.casefold()
+
+
+def open_key(system: System, certificate: Certificate) -> OpenKey:
+    """The key that the link of ``certificate`` leads to; to be closed.
+
+    Raises:
+        NotFound: CRYPT_E_NO_KEY_PROPERTY, no link; NTE_BAD_KEYSET, the link leads nowhere.
+        NoCard, ReaderUnavailable: nothing to look at.
+    """
+    info = certificate.key_prov_info
+    if info is None:
+        raise NotFound(Code.CRYPT_E_NO_KEY_PROPERTY, "the certificate has no link to a private key")
+    return system.keys.open_csp(info) if info.prov_type else system.keys.open_ksp(info)

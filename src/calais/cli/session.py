@@ -1,0 +1,109 @@
+"""One system per command line, and the choice of a card when there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from calais.win.codes import Code
+from calais.win.errors import NoCard, ReaderUnavailable, WinError
+
+if TYPE_CHECKING:
+    from calais.provider.card import Card
+    from calais.provider.prompt import Prompt
+    from calais.resource.virtual import VirtualReaders
+    from calais.system import System
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def opened(prompt: Prompt | None = None) -> Iterator[System]:
+    """This user's system; cards are given back and the store is closed at the end."""
+    from calais.system import System
+
+    with System.local(prompt=prompt) as system:
+        yield system
+
+
+def virtual_readers() -> VirtualReaders:
+    """This user's virtual cards and readers; needs no store and no card."""
+    from calais.resource.places import Places
+    from calais.resource.virtual import VirtualReaders
+
+    return VirtualReaders(Places.of().virtual)
+
+
+def complete_readers(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of readers, for the shell."""
+    try:
+        with opened() as system:
+            return [CompletionItem(found.name) for found in system.readers() if found.name.startswith(incomplete)]
+    except WinError:
+        return []
+
+
+def reader_option(body: F) -> F:
+    """The option ``--reader``."""
+    text = "The reader, or a part of its name; needed when there are several cards."
+    return click.option("--reader", metavar="NAME", shell_complete=complete_readers, help=text)(body)
+
+
+def choose_reader(system: System, wanted: str | None) -> str:
+    """The reader whose card is meant.
+
+    Args:
+        system: the system.
+        wanted: a name or a part of one; ``None`` = the only reader with a card in it.
+
+    Raises:
+        UsageError: several would do.
+        ReaderUnavailable: there is no such reader, or none at all.
+        NoCard: there is no card.
+    """
+    known = system.readers()
+    if wanted is not None:
+        return _named(wanted, [status.name for status in known])
+    with_card = [status.name for status in known if status.present]
+    if len(with_card) > 1:
+        raise _several("there are several cards", with_card)
+    if with_card:
+        return with_card[0]
+    if not known:
+        raise no_readers(system)
+    raise NoCard(detail=f"there is no card in {' or '.join(status.name for status in known)}")
+
+
+def no_readers(system: System) -> ReaderUnavailable:
+    """There is no reader, and why real ones cannot be seen."""
+    why = "".join(f"; {note}" for note in system.notes)
+    return ReaderUnavailable(Code.SCARD_E_NO_READERS_AVAILABLE, f"there is no smart card reader{why}")
+
+
+def _named(wanted: str, names: list[str]) -> str:
+    if wanted in names:
+        return wanted
+    near = [name for name in names if wanted.casefold() in name.casefold()]
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise _several(f"several readers are called {wanted!r}", near)
+    listed = "; ".join(names) or "none"
+    raise ReaderUnavailable(
+        Code.SCARD_E_UNKNOWN_READER, f"there is no reader {wanted!r}", next_step=f"There are: {listed}"
+    )
+
+
+def _several(what: str, names: list[str]) -> click.UsageError:
+    error = click.UsageError(f"{what}: {'; '.join(names)}", click.get_current_context(silent=True))
+    error.next_step = f"Choose one: --reader {names[0]!r}"  # type: ignore[attr-defined]
+    return error
+
+
+def choose_card(system: System, wanted: str | None) -> Card:
+    """The card in the reader that ``choose_reader`` finds; errors as there, and what the card does."""
+    return system.card(choose_reader(system, wanted))
