@@ -142,7 +142,8 @@ def test_edwards_keys_sign_messages_and_agree():
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "bits"), [(0x06, 1024), (0x07, 2048), (0x05, 3072), pytest.param(0x16, 4096, marks=pytest.mark.nightly)]
+    ("algorithm", "bits"),
+    [(0x06, 1024), (0x07, 2048), (0x05, 3072), pytest.param(0x16, 4096, marks=pytest.mark.nightly)],
 )
 def test_a_generated_rsa_key_signs_under_the_modulus_it_showed(algorithm, bits):
     host = Host({})
@@ -213,3 +214,4 @@ def test_the_card_counts_what_it_saw():
     host.card.power_cycle()
     assert (host.card.counter.exchanges, host.card.counter.bytes_in, host.card.counter.bytes_out) == (1, 4, 5)
     assert (host.card.exchanges_total, host.card.resets) == (total + 1, resets + 2)
+    assert host.card.atr == host.card.applet.atr

@@ -54,16 +54,15 @@ def change_reference_data(state: CardState, command: Command) -> bytes:
     """CHANGE REFERENCE DATA: old and new value, eight bytes each; leaves a PIN verified (part 2, 3.2.2)."""
     if command.p1 != 0:
         raise Refusal(SW.INCORRECT_P1P2)
-    reference = state.reference(spec.REF_PUK) if command.p2 == spec.REF_PUK else _pin(state, command.p2)
-    if reference is None:
-        raise Refusal(SW.REFERENCE_NOT_FOUND)
+    puk = command.p2 == spec.REF_PUK
+    reference = state.require_reference(spec.REF_PUK) if puk else _pin(state, command.p2)
     old, new = _two_values(command.data)
     _check_format(command.p2, old)
     if old != EMPTY:
         _check_format(command.p2, new, empty=False)
     _compare(state, command.p2, reference, old)
     state.set_reference(command.p2, Reference(new, reference.maximum, reference.maximum))
-    if command.p2 != spec.REF_PUK:
+    if not puk:
         state.volatile.verified.add(command.p2)
     return b""
 
@@ -72,9 +71,9 @@ def reset_retry_counter(state: CardState, command: Command) -> bytes:
     """RESET RETRY COUNTER: PUK and new PIN; the security status of the PIN stays as it is (part 2, 3.2.3)."""
     if command.p1 != 0:
         raise Refusal(SW.INCORRECT_P1P2)
-    pin, puk = state.reference(spec.REF_PIN), state.reference(spec.REF_PUK)
-    if command.p2 != spec.REF_PIN or pin is None or puk is None:
+    if command.p2 != spec.REF_PIN:
         raise Refusal(SW.REFERENCE_NOT_FOUND)
+    pin, puk = state.require_reference(spec.REF_PIN), state.require_reference(spec.REF_PUK)
     given, new = _two_values(command.data)
     _check_format(spec.REF_PUK, given)
     if given != EMPTY:
@@ -86,10 +85,9 @@ def reset_retry_counter(state: CardState, command: Command) -> bytes:
 
 def _pin(state: CardState, ref: int) -> Reference:
     """The application PIN, or the global PIN where the Discovery object lets it in (part 1, 3.3.2)."""
-    reference = state.reference(ref) if ref in (spec.REF_PIN, spec.REF_GLOBAL_PIN) else None
-    if reference is None or not state.satisfies(ref):
+    if not state.satisfies(ref):
         raise Refusal(SW.REFERENCE_NOT_FOUND)
-    return reference
+    return state.require_reference(ref)
 
 
 def _two_values(data: bytes) -> tuple[bytes, bytes]:

@@ -55,9 +55,7 @@ class Records:
         self.staged = {}
 
     def get(self, name: str) -> bytes | None:
-        """The record as this command sees it; ``None`` when there is none."""
-        if name in self.staged:
-            return self.staged[name]
+        """The record as last committed; ``None`` when there is none."""
         return self._committed.get(name)
 
     def put(self, name: str, value: bytes | None) -> None:
@@ -85,8 +83,7 @@ class Records:
 
     def rollback(self) -> None:
         """Drop the staged changes."""
-        if self.staged:
-            self.staged = {}
+        self.staged.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +226,13 @@ class CardState:
         name = RECORD_OF_REFERENCE[ref]
         raw = self.records.get(name)
         return None if raw is None else Reference.decode(raw, name)
+
+    def require_reference(self, ref: int) -> Reference:
+        """The same, or a refusal where the card has none."""
+        reference = self.reference(ref)
+        if reference is None:
+            raise Refusal(SW.REFERENCE_NOT_FOUND)
+        return reference
 
     def set_reference(self, ref: int, value: Reference) -> None:
         """Stage a PIN or PUK."""

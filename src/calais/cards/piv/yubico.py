@@ -71,9 +71,7 @@ def _key(state: CardState, ref: int) -> CardKey:
 
 
 def _pin_metadata(state: CardState, ref: int) -> bytes:
-    reference = state.reference(ref)
-    if reference is None:
-        raise Refusal(SW.REFERENCE_NOT_FOUND)
+    reference = state.require_reference(ref)
     default = card_keys.same(reference.value, DEFAULT_PUK_AND_PIN[ref])
     return b"".join(
         (
@@ -168,8 +166,8 @@ def _restore_pins(state: CardState, pin_tries: int, puk_tries: int) -> None:
 def reset(state: CardState, command: Command) -> bytes:
     """Make the application as new, once PIN and PUK are both blocked; only serial and attestation stay."""
     _expect(command)
-    blocked = (state.reference(ref) for ref in DEFAULT_PUK_AND_PIN)
-    if state.profile.read_only or any(reference is None or reference.left for reference in blocked):
+    tries = (state.require_reference(ref).left for ref in DEFAULT_PUK_AND_PIN)
+    if state.profile.read_only or any(tries):
         raise Refusal(SW.CONDITIONS_NOT_SATISFIED)
     kept = {f"key/{spec.REF_ATTESTATION:02X}", object_record(spec.TAG_YUBICO_ATTESTATION_CERT)}
     for name in state.records.names("key/") + state.records.names("object/"):
