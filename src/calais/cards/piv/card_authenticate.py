@@ -43,7 +43,8 @@ def _answer(tag: int, value: bytes) -> bytes:
 
 
 def _use_key(state: CardState, command: Command, template: Template) -> bytes:
-    key = state.key(command.p2) if command.p2 in KEY_REFERENCES else None
+    # The attestation key signs attestations alone, or they would mean nothing.
+    key = state.key(command.p2) if command.p2 in spec.SLOT_OF_REF else None
     if key is None:
         raise Refusal(SW.REFERENCE_NOT_FOUND)
     if key.algorithm != command.p1:
