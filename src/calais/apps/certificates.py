@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from calais.win.codes import Code
@@ -122,6 +123,11 @@ def pem_of(der: bytes) -> str:
     """The certificate in PEM (RFC 7468), whether or not it can be read."""
     lines = textwrap.wrap(base64.b64encode(der).decode(), 64)
     return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))
+
+
+def public_pem(key: PublicKeyTypes) -> str:
+    """A public key in PEM (RFC 7468, 13)."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 _USES = (

@@ -116,6 +116,30 @@ def verify_cms(certificate: bytes, stream: BinaryIO, signature: bytes) -> None:
     verify(parse_signed(signature), stream.read(), certificate)
 
 
+def certificate_in(signature: bytes) -> bytes | None:
+    """The signer's certificate that a CMS signature brings, or ``None``."""
+    try:
+        return parse_signed(signature).certificate
+    except BadData:
+        return None
+
+
+def verify_file(certificate: bytes, stream: BinaryIO, signature: bytes, hash_name: str, padding_name: str) -> None:
+    """Check a signature of either kind; hash and padding count for a bare one.
+
+    Raises:
+        WinError: NTE_BAD_SIGNATURE.
+        BadData: the certificate cannot be read.
+        Unsupported: its key does not sign.
+    """
+    try:
+        parse_signed(signature)
+    except BadData:
+        verify_raw(load_certificate(certificate).public_key(), stream, signature, hash_name, padding_name)
+        return
+    verify_cms(certificate, stream, signature)
+
+
 def decrypt_raw(key: PrivateKeyTypes, ciphertext: bytes, padding_name: str, hash_name: str) -> bytes:
     """Decrypt one RSA block.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from calais.cli import failure
+from calais.cli import meanings
 from calais.cli.screen import Screen
 
 Document = Mapping[str, Any]
@@ -23,10 +23,18 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 @dataclass(frozen=True)
 class Answer:
-    """A document, and whether the thing asked about is so; when not, the exit code is 1."""
+    """A document, and whether the thing asked about is so; when not, the exit code is 1 unless ``exit_code`` says."""
 
     document: Document
     holds: bool = True
+    exit_code: int | None = None
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.exit_code is not None:
+            return self.exit_code
+        return meanings.DONE if self.holds else meanings.NOT_SO
 
 
 Body = Callable[..., Document | Answer]
@@ -45,7 +53,7 @@ def command(view: View) -> Callable[[Body], click.Command]:
                 click.echo(json.dumps(answer.document, indent=2))
             else:
                 view(Screen(), answer.document)
-            return failure.DONE if answer.holds else failure.NOT_SO
+            return answer.code
 
         option = click.option("--json", "as_json", is_flag=True, help="Print JSON; the keys are in docs/commands.md.")
         return click.command(context_settings=CONTEXT)(option(run))

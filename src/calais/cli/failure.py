@@ -5,7 +5,6 @@ Exit codes: docs/commands.md. Nothing here imports more than click.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -15,115 +14,33 @@ from dataclasses import dataclass
 
 import click
 
+from calais.cli.meanings import (
+    CARD,
+    CODE_OF_ERRNO,
+    EXIT_OF_CLASS,
+    EXIT_OF_CODE,
+    INTERRUPTED,
+    MEANING,
+    NEXT,
+    UNEXPECTED,
+    USAGE,
+)
 from calais.cli.safe import safe
 from calais.win.codes import Code, name_of
-from calais.win.errors import (
-    AccessDenied,
-    BadParameter,
-    Cancelled,
-    NotAuthenticated,
-    NotFound,
-    PinBlocked,
-    SilentContext,
-    WinError,
-    WrongPin,
-)
-
-DONE, NOT_SO, USAGE, CARD, PIN, REFUSED, MACHINE, UNEXPECTED = 0, 1, 2, 3, 4, 5, 6, 70
-INTERRUPTED = 130
-
-_EXIT_OF_CODE: dict[int, int] = {
-    Code.NTE_BAD_SIGNATURE: NOT_SO,
-    Code.SCARD_E_INVALID_CHV: PIN,
-    Code.SCARD_E_READ_ONLY_CARD: CARD,
-    Code.ERROR_DISK_FULL: MACHINE,
-    Code.ERROR_BUSY: MACHINE,
-    Code.ERROR_DATABASE_FAILURE: MACHINE,
-    Code.ERROR_ACCESS_DENIED: MACHINE,
-    Code.ERROR_FILE_NOT_FOUND: MACHINE,
-    Code.ERROR_PATH_NOT_FOUND: MACHINE,
-    Code.ERROR_FILE_EXISTS: MACHINE,
-    Code.ERROR_IO_DEVICE: MACHINE,
-    Code.ERROR_ALREADY_EXISTS: NOT_SO,
-    Code.CRYPT_E_EXISTS: NOT_SO,
-    Code.NTE_EXISTS: NOT_SO,
-}
-_CODE_OF_ERRNO: dict[int, int] = {
-    errno.ENOSPC: Code.ERROR_DISK_FULL,
-    errno.EDQUOT: Code.ERROR_DISK_FULL,
-    errno.EACCES: Code.ERROR_ACCESS_DENIED,
-    errno.EPERM: Code.ERROR_ACCESS_DENIED,
-    errno.EROFS: Code.ERROR_ACCESS_DENIED,
-    errno.ENOENT: Code.ERROR_FILE_NOT_FOUND,
-    errno.ENOTDIR: Code.ERROR_PATH_NOT_FOUND,
-    errno.EEXIST: Code.ERROR_FILE_EXISTS,
-}
-_EXIT_OF_CLASS: tuple[tuple[type[WinError], int], ...] = (
-    (WrongPin, PIN),
-    (PinBlocked, PIN),
-    (NotAuthenticated, PIN),
-    (SilentContext, PIN),
-    (Cancelled, PIN),
-    (AccessDenied, REFUSED),
-    (BadParameter, USAGE),
-    (NotFound, NOT_SO),
-)
-_MEANING: dict[int, str] = {
-    Code.SCARD_E_NO_SERVICE: "the smart card service (pcscd) is not running",
-    Code.SCARD_E_NO_READERS_AVAILABLE: "there is no smart card reader",
-    Code.SCARD_E_UNKNOWN_READER: "there is no reader of that name",
-    Code.SCARD_E_READER_UNAVAILABLE: "the reader is gone",
-    Code.SCARD_E_NO_SMARTCARD: "there is no card in the reader",
-    Code.SCARD_W_REMOVED_CARD: "the card was taken out",
-    Code.SCARD_W_RESET_CARD: "another program reset the card",
-    Code.SCARD_W_UNRESPONSIVE_CARD: "the card does not answer",
-    Code.SCARD_E_SHARING_VIOLATION: "another program holds the card",
-    Code.SCARD_E_UNKNOWN_CARD: "no driver knows this card",
-    Code.SCARD_W_WRONG_CHV: "the PIN is wrong",
-    Code.SCARD_W_CHV_BLOCKED: "the PIN is blocked: no tries are left",
-    Code.SCARD_W_SECURITY_VIOLATION: "the card wants a PIN or the management key first",
-    Code.SCARD_W_CANCELLED_BY_USER: "cancelled",
-    Code.NTE_SILENT_CONTEXT: "a PIN is needed, and none was given",
-    Code.NTE_BAD_SIGNATURE: "the signature is not valid",
-    Code.CRYPT_E_NOT_FOUND: "there is no such certificate in the store",
-    Code.CRYPT_E_NO_KEY_PROPERTY: "the certificate has no link to a private key",
-    Code.NTE_BAD_KEYSET: "there is no such key container",
-    Code.ERROR_DISK_FULL: "the disk is full",
-    Code.ERROR_BUSY: "the certificate store is locked by another program",
-}
-_NEXT: dict[int, str] = {
-    Code.SCARD_E_NO_SERVICE: "Start it (sudo systemctl start pcscd), or use a virtual card: calais virtual new NAME",
-    Code.SCARD_E_NO_READERS_AVAILABLE: "Plug in a reader, or use a virtual card: calais virtual new NAME",
-    Code.SCARD_E_UNKNOWN_READER: "See the names with: calais readers",
-    Code.SCARD_E_READER_UNAVAILABLE: "Plug the reader in again; calais readers shows what is there",
-    Code.SCARD_E_NO_SMARTCARD: "Insert a card; calais readers shows where cards are",
-    Code.SCARD_W_REMOVED_CARD: "Insert the card and try again",
-    Code.SCARD_W_RESET_CARD: "Try again",
-    Code.SCARD_W_UNRESPONSIVE_CARD: "Insert the card the right way round, or clean its contacts",
-    Code.SCARD_E_SHARING_VIOLATION: "Close the other program (gpg's scdaemon is a frequent one) and try again",
-    Code.SCARD_W_WRONG_CHV: "See the tries left with: calais pin status",
-    Code.SCARD_W_CHV_BLOCKED: "Set a new PIN with the PUK: calais pin unblock",
-    Code.SCARD_W_SECURITY_VIOLATION: "Give the PIN with --pin-file or --pin-stdin, or run in a terminal to be asked",
-    Code.NTE_SILENT_CONTEXT: "Give the PIN with --pin-file or --pin-stdin, or run in a terminal to be asked",
-    Code.CRYPT_E_NOT_FOUND: "See what is there with: calais cert list",
-    Code.CRYPT_E_NO_KEY_PROPERTY: "Insert the card and run: calais propagate",
-    Code.NTE_BAD_KEYSET: "See the containers with: calais key list; renew the links with: calais propagate",
-    Code.ERROR_DISK_FULL: "Make room and try again; nothing that was stored before is lost",
-    Code.ERROR_BUSY: "Try again; if it stays so, find the program that holds the database",
-}
+from calais.win.errors import WinError, WrongPin
 
 
 def exit_code(error: WinError) -> int:
     """The exit code that tells a script what kind of failure this is."""
-    special = _EXIT_OF_CODE.get(error.code)
+    special = EXIT_OF_CODE.get(error.code)
     if special is not None:
         return special
-    return next((code for kind, code in _EXIT_OF_CLASS if isinstance(error, kind)), CARD)
+    return next((code for kind, code in EXIT_OF_CLASS if isinstance(error, kind)), CARD)
 
 
 def from_os_error(error: OSError) -> WinError:
     """A failure of a file or disk, as Windows would number it."""
-    code = _CODE_OF_ERRNO.get(error.errno or 0, Code.ERROR_IO_DEVICE)
+    code = CODE_OF_ERRNO.get(error.errno or 0, Code.ERROR_IO_DEVICE)
     where = f"{error.filename}: " if error.filename else ""
     return WinError(code, f"{where}{(error.strerror or str(error)).lower()}")
 
@@ -176,8 +93,8 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _of_win_error(error: WinError) -> Failure:
-    detail = error.detail or _MEANING.get(error.code, "the operation failed")
-    next_step = error.next_step or _NEXT.get(error.code, "")
+    detail = error.detail or MEANING.get(error.code, "the operation failed")
+    next_step = error.next_step or NEXT.get(error.code, "")
     left = error.attempts_left if isinstance(error, WrongPin) else None
     return Failure(error.code, detail, next_step, exit_code(error), left)
 

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 import click
 from click.shell_completion import CompletionItem
 
-from calais.cli import failure
+from calais.cli import failure, meanings
 from calais.cli.tree import TREE, Entry, Group
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -101,7 +101,7 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return failure.DONE
+        return meanings.DONE
     except Exception as error:  # noqa: BLE001 - the process's top: a person never sees a traceback unasked
         return failure.report(error, as_json="--json" in words)
-    return outcome if isinstance(outcome, int) else failure.DONE
+    return outcome if isinstance(outcome, int) else meanings.DONE

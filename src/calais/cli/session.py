@@ -65,17 +65,28 @@ def choose_reader(system: System, wanted: str | None) -> str:
         ReaderUnavailable: there is no such reader, or none at all.
         NoCard: there is no card.
     """
-    known = system.readers()
     if wanted is not None:
-        return _named(wanted, [status.name for status in known])
-    with_card = [status.name for status in known if status.present]
+        return _named(wanted, [status.name for status in system.readers()])
+    with_card = require_card(system)
     if len(with_card) > 1:
         raise _several("there are several cards", with_card)
-    if with_card:
-        return with_card[0]
+    return with_card[0]
+
+
+def require_card(system: System) -> list[str]:
+    """The readers with a card in them.
+
+    Raises:
+        ReaderUnavailable: there is no reader at all.
+        NoCard: none has a card.
+    """
+    known = system.readers()
+    with_card = [status.name for status in known if status.present]
     if not known:
         raise no_readers(system)
-    raise NoCard(detail=f"there is no card in {' or '.join(status.name for status in known)}")
+    if not with_card:
+        raise NoCard(detail=f"there is no card in {' or '.join(status.name for status in known)}")
+    return with_card
 
 
 def no_readers(system: System) -> ReaderUnavailable:

@@ -311,6 +311,14 @@ def chain_of(certificate: x509.Certificate, issuers: Sequence[bytes]) -> Chain:
     return Chain.VERIFIED if any(_is_signed_by(certificate, issuer) for issuer in candidates) else Chain.TAMPERED
 
 
+def chain_state(der: bytes | None, issuers: Sequence[bytes]) -> str:
+    """``chain_of`` in words, "" for a certificate that is missing or cannot be read."""
+    try:
+        return str(chain_of(load_certificate(der), issuers)) if der else ""
+    except BadData:
+        return ""
+
+
 def _loaded(certificates: Sequence[bytes]) -> Iterator[x509.Certificate]:
     for der in certificates:
         with suppress(BadData):

@@ -1,0 +1,217 @@
+"""Making, loading and deleting keys and certificates on a card, and what a newcomer does next with a new key.
+
+Source: SP 800-73-4 part 2, 3.3; PKCS #10 (RFC 2986) for requests; RFC 5280 for certificates.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key, pkcs12
+
+from calais.apps.certificates import load_public_key
+from calais.cards.piv import spec, writing
+from calais.cards.piv.driver import PivMinidriver
+from calais.minidriver.api import Minidriver
+from calais.provider.card import Card
+from calais.provider.container import Container
+from calais.win.codes import Code
+from calais.win.errors import AccessDenied, BadData, BadParameter, Unsupported, WinError
+
+ALGORITHMS = tuple(writing.ALGORITHM_NAMES)
+PIN_POLICIES = {policy.name.lower(): int(policy) for policy in spec.PinPolicy}
+TOUCH_POLICIES = {policy.name.lower(): int(policy) for policy in spec.TouchPolicy}
+SELF_SIGNED_DAYS = 365
+
+
+def slot_index(text: str) -> int:
+    """The container index of the slot ``text`` (``"9A"``, ``"82"``).
+
+    Raises:
+        BadParameter: PIV has no such slot.
+    """
+    for index, slot in enumerate(spec.SLOTS):
+        if slot.name == text.upper():
+            return index
+    raise BadParameter(detail=f"PIV has no slot {text!r}", next_step="Slots are 9A, 9C, 9D, 9E and 82 to 95")
+
+
+def refuse_by_policy(card: Card) -> None:
+    """Raise ``AccessDenied`` when policy makes cards read-only."""
+    if not card.policy.piv_write:
+        step = "Set write = true under [piv] in policy.toml"
+        raise AccessDenied(detail="policy piv.write forbids changes to cards", next_step=step)
+
+
+def _piv(driver: Minidriver) -> PivMinidriver:
+    if not isinstance(driver, PivMinidriver):
+        raise Unsupported(detail=f"{driver.card_name} is not administered by slots")
+    return driver
+
+
+def generate(
+    card: Card, admin_key: bytes, index: int, algorithm: str, *, pin_policy: int = 0, touch_policy: int = 0
+) -> Container:
+    """Make a key on the card, over the one that was there.
+
+    Args:
+        card: the card.
+        admin_key: the management key.
+        index: container.
+        algorithm: one of ``ALGORITHMS``.
+        pin_policy: Yubico's number, 0 = the slot's own rule.
+        touch_policy: Yubico's number, 0 = the card's default.
+
+    Raises:
+        AccessDenied: by policy. NotAuthenticated: the management key is wrong. Unsupported, WinError: the card.
+    """
+    refuse_by_policy(card)
+
+    def job(driver: Minidriver) -> PublicKeyTypes:
+        return _piv(driver).generate_key(index, algorithm, pin_policy=pin_policy, touch_policy=touch_policy)
+
+    card.admin(admin_key).run(job)
+    return container_at(card, index)
+
+
+def import_key(
+    card: Card, admin_key: bytes, index: int, key: PrivateKeyTypes, *, pin_policy: int = 0, touch_policy: int = 0
+) -> Container:
+    """Load ``key`` onto the card; arguments and errors as ``generate``."""
+    refuse_by_policy(card)
+
+    def job(driver: Minidriver) -> PublicKeyTypes:
+        piv = _piv(driver)
+        slot = writing.writable_slot(piv.view, index)
+        return writing.import_key(piv.view, slot, key, pin_policy=pin_policy, touch_policy=touch_policy)
+
+    card.admin(admin_key).run(job)
+    return container_at(card, index)
+
+
+def container_at(card: Card, index: int) -> Container:
+    """The container ``index``, with or without certificate.
+
+    Raises:
+        NotFound: NTE_BAD_KEYSET.
+    """
+    return card.refresh(probe_keys=True).find(spec.SLOTS[index].name)
+
+
+def put_certificate(card: Card, admin_key: bytes, index: int, der: bytes, *, compress: bool | None = None) -> None:
+    """Write a certificate next to its key; errors as ``generate``."""
+    refuse_by_policy(card)
+    card.admin(admin_key).put_certificate(index, der, compress=compress)
+
+
+def delete(card: Card, admin_key: bytes, index: int, *, key: bool, certificate: bool) -> None:
+    """Delete the key, the certificate, or both; errors as ``generate``."""
+    refuse_by_policy(card)
+
+    def job(driver: Minidriver) -> None:
+        if key:
+            driver.delete_container(index)
+        if certificate:
+            driver.delete_certificate(index)
+
+    card.admin(admin_key).run(job)
+
+
+def parse_subject(text: str) -> x509.Name:
+    """A distinguished name as ``CN=Ada Lovelace,O=Example`` (RFC 4514); plain text is a common name.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    try:
+        return x509.Name.from_rfc4514_string(text if "=" in text else f"CN={text}")
+    except ValueError as error:
+        raise BadParameter(
+            detail=f"{text!r} is no name", next_step='Write it as "CN=Ada Lovelace,O=Example"'
+        ) from error
+
+
+def make_request(container: Container, subject: x509.Name) -> bytes:
+    """A certificate request for the key, signed by it, in PEM; the card wants its PIN.
+
+    Raises:
+        WinError: whatever the key raises.
+    """
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    return builder.sign(container.key, _hash(container)).public_bytes(Encoding.PEM)
+
+
+def make_self_signed(container: Container, subject: x509.Name, now: datetime, days: int = SELF_SIGNED_DAYS) -> bytes:
+    """A certificate that the key issues to itself, DER; good for trying things out.
+
+    Raises:
+        WinError: whatever the key raises.
+    """
+    key = container.key
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    )
+    return builder.sign(key, _hash(container)).public_bytes(Encoding.DER)
+
+
+def _hash(container: Container) -> hashes.SHA256 | hashes.SHA384 | None:
+    """As strong as the key: P-384 goes with SHA-384 (SP 800-78-4, table 3-2); Ed25519 brings its own."""
+    if container.entry.algorithm == "Ed25519":
+        return None
+    return hashes.SHA384() if container.entry.size_bits == 384 else hashes.SHA256()
+
+
+def load_key(path: Path, password: bytes | None) -> tuple[PrivateKeyTypes, bytes | None]:
+    """The private key in a file (PEM, DER or PKCS #12), and the certificate beside it there (DER).
+
+    Raises:
+        BadData: there is none, or the password is wrong or missing.
+    """
+    data = path.read_bytes()
+    try:
+        if b"-----BEGIN" in data:
+            return load_pem_private_key(data, password), _certificate_beside(data)
+        return _load_binary(data, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        step = "Give the file's password with --password-file" if password is None else ""
+        raise BadData(Code.ERROR_INVALID_DATA, f"{path}: no private key can be read from it", next_step=step) from error
+
+
+def _certificate_beside(pem: bytes) -> bytes | None:
+    if b"-----BEGIN CERTIFICATE" not in pem:
+        return None
+    return x509.load_pem_x509_certificates(pem)[0].public_bytes(Encoding.DER)
+
+
+def _load_binary(data: bytes, password: bytes | None) -> tuple[PrivateKeyTypes, bytes | None]:
+    try:
+        return load_der_private_key(data, password), None
+    except (ValueError, TypeError):
+        key, certificate, others = pkcs12.load_key_and_certificates(data, password)
+    if key is None:
+        raise ValueError("no key in the PKCS #12 file")
+    found = certificate or next(iter(others), None)
+    return key, found.public_bytes(Encoding.DER) if found else None
+
+
+def require_match(container: Container, der: bytes) -> None:
+    """Raise unless the certificate is of the container's key.
+
+    Raises:
+        WinError: NTE_BAD_PUBLIC_KEY.
+    """
+    if load_public_key(der) != container.key.public_key():
+        detail = f"the certificate is not of the key in {container.entry.reference}"
+        raise WinError(Code.NTE_BAD_PUBLIC_KEY, detail, next_step="Write it all the same with --force")

@@ -1,0 +1,66 @@
+"""``calais propagate``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from calais.cli.command import Answer, Document, command
+from calais.cli.screen import Cell, Screen, count
+from calais.cli.session import choose_reader, opened, reader_option, require_card
+from calais.win.errors import AccessDenied
+
+if TYPE_CHECKING:
+    from calais.apps.propagation.apply import Outcome
+
+COLOURS = {"added": "green", "refreshed": "green", "unchanged": "", "filtered": "yellow", "failed": "bold red"}
+
+
+def _view(screen: Screen, document: Document) -> None:
+    if document["outcomes"]:
+        rows = [_cells(row) for row in document["outcomes"]]
+        screen.table(("Key", "Subject", "", "Why", "Reader"), rows, keep=("Key", ""))
+    totals = ", ".join(f"{number} {action}" for action, number in document["totals"].items())
+    screen.line(f"{count(len(document['outcomes']), 'certificate')}{': ' if totals else ''}{totals}.")
+    for note in document["notes"]:
+        screen.line((note, "yellow"))
+
+
+def _cells(row: Document) -> tuple[Cell, ...]:
+    return row["reference"], row["subject"] or "", (row["action"], COLOURS[row["action"]]), row["reason"], row["reader"]
+
+
+@command(_view)
+@reader_option
+def propagate(reader: str | None) -> Answer:
+    """Read the certificates of the inserted cards into the store, each with the link to its key.
+
+    Exit code 1 when a certificate could not be brought in.
+    """
+    with opened() as system:
+        if not system.policy.propagation_enabled:
+            raise AccessDenied(
+                detail="policy CertPropEnabled is off", next_step="Set CertPropEnabled = 1 in policy.toml"
+            )
+        if reader is None:
+            require_card(system)
+        outcomes = system.propagate(choose_reader(system, reader) if reader else None)
+        rows = [_row(outcome) for outcome in outcomes]
+        notes = list(system.notes)
+    totals = Counter(row["action"] for row in rows)
+    return Answer({"outcomes": rows, "totals": dict(totals), "notes": notes}, holds=not totals["failed"])
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    from calais.apps.certificates import describe
+
+    found = describe(outcome.certificate.encoded) if outcome.certificate else {}
+    return {
+        "reader": outcome.reader,
+        "container": outcome.container,
+        "reference": outcome.reference,
+        "action": str(outcome.action),
+        "reason": outcome.reason,
+        "subject": found.get("name") or found.get("subject"),
+        "thumbprint": found.get("thumbprint"),
+    }
