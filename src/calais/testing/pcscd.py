@@ -83,6 +83,7 @@ class PrivatePcscd:
         self._served: dict[int, _Served] = {}
         self._readers: list[str] = []
         self._ports: list[int] = []
+        self._context: PcscContext | None = None
 
     @staticmethod
     def missing() -> tuple[str, ...]:
@@ -154,7 +155,7 @@ class PrivatePcscd:
             SharingViolation: there is a card already.
             WinError: pcscd did not take the card in time.
         """
-        if slot in self._served:
+        if self._checked(slot) in self._served:
             raise SharingViolation(detail=f"there is a card in {self.reader(slot)} already")
         self._served[slot] = _Served(card, self.port(slot))
         try:
@@ -182,6 +183,16 @@ class PrivatePcscd:
         self._child.kill()
         self._child.wait()
 
+    def restart(self) -> None:
+        """End pcscd and start it again, with the same readers; inserted cards come back as soon as it looks.
+
+        Raises:
+            ReaderUnavailable: it does not start.
+        """
+        self._stop()
+        if not self._launch():
+            raise self._failed()
+
     # --- how it starts and ends
 
     def _start(self) -> None:
@@ -189,20 +200,26 @@ class PrivatePcscd:
         self._socket = self._directory / "pcscd.comm"
         self._log = self._directory / "pcscd.log"
         self._library = Library(str(shutil.copy(_library_path(), self._directory / "pcsc.so")))
-        for last in reversed(range(START_TRIES)):
-            ports = [_free_ports() for _ in self._names]
-            self._write_configuration(ports)
-            self._child = self._spawn()
-            attempt = ExitStack()
-            attempt.callback(self._stop)
-            if self._is_ready(attempt):
+        for _ in range(START_TRIES):
+            first_ports = [_free_ports() for _ in self._names]
+            self._ports = [port + slot for port in first_ports for slot in range(SLOTS)]
+            self._write_configuration(first_ports)
+            if self._launch():
                 break
-            attempt.close()
-            if not last:
-                raise ReaderUnavailable(Code.SCARD_E_NO_SERVICE, f"pcscd did not start: {self.log[-500:]!r}")
-        self._ports = [port + slot for port in ports for slot in range(SLOTS)]
-        self._stack.push(attempt.pop_all())
+        else:
+            raise self._failed()
+        self._stack.callback(self._stop)
         self._stack.callback(self._stop_cards)
+
+    def _launch(self) -> bool:
+        self._child = self._spawn()
+        if self._is_ready():
+            return True
+        self._stop()
+        return False
+
+    def _failed(self) -> ReaderUnavailable:
+        return ReaderUnavailable(Code.SCARD_E_NO_SERVICE, f"pcscd does not start: {self.log[-500:]!r}")
 
     def _write_configuration(self, ports: list[int]) -> None:
         """One entry per pair of readers. Two entries with one library would share their slots: copy it for each."""
@@ -227,16 +244,15 @@ class PrivatePcscd:
                 [*_namespace(), *command], stdin=listener.fileno(), stdout=log, stderr=subprocess.STDOUT, cwd="/"
             )
 
-    def _is_ready(self, attempt: ExitStack) -> bool:
+    def _is_ready(self) -> bool:
         """Whether pcscd answers and has all our readers. Connecting waits until pcscd accepts, so nothing is polled."""
         watchdog = threading.Timer(self._timeout_s, self._child.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
             # Held open until the end: --auto-exit ends a pcscd without clients, so none outlives its tests for long.
-            context = self._first_context()
-            attempt.callback(context.close)
-            there = context.list_readers()
+            self._context = self._first_context()
+            there = self._context.list_readers()
         except ReaderUnavailable:
             return False
         finally:
@@ -262,6 +278,9 @@ class PrivatePcscd:
 
     def _stop(self) -> None:
         """End our own child, and only it."""
+        if self._context:
+            self._context.close()
+            self._context = None
         if self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
         try:

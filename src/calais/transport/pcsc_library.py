@@ -62,6 +62,9 @@ def failure(code: int, function: str) -> WinError:
             "the smart card service does not answer",
             next_step="start it (on Linux: systemctl start pcscd.socket, or run pcscd; install the package pcscd)",
         )
+    if code == Code.SCARD_E_UNEXPECTED and not abi.IS_WINDOWS:
+        # pcsc-lite and macOS have one number for "unexpected" and "unsupported", and mean the latter.
+        return WinError.of(Code.SCARD_E_UNSUPPORTED_FEATURE, f"the reader does not support SCard{function} for this")
     if code == Code.SCARD_W_SECURITY_VIOLATION:
         return NotAuthenticated(
             code,

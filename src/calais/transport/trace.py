@@ -210,6 +210,7 @@ class RecordingTransport:
     def __init__(self, transport: Transport, stream: TextIO) -> None:
         self._transport = transport
         self._recorder = Recorder(stream, transport)
+        self._held = False
 
     @property
     def reader(self) -> str:
@@ -234,12 +235,14 @@ class RecordingTransport:
     def begin(self) -> None:
         """As of the recorded transport."""
         self._transport.begin()
+        self._held = True
 
     def end(self, *, reset: bool = False) -> None:
         """As of the recorded transport."""
-        self._transport.end(reset=reset)
-        if reset:
+        if reset and self._held:
             self._recorder.reset()
+        self._held = False
+        self._transport.end(reset=reset)
 
     def transmit(self, command: bytes) -> bytes:
         """One exchange, written down.

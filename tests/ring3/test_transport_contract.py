@@ -1,0 +1,502 @@
+"""One suite for every transport: a card in process, a card behind a real pcscd, and a recording of the former."""
+
+from __future__ import annotations
+
+import io
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from calais.iso7816.apdu import Command
+from calais.testing.echo import INS_ECHO, INS_FILL, INS_IS_VERIFIED, INS_VERIFY, EchoCard
+from calais.testing.pcscd import PrivatePcscd
+from calais.transport.base import Channel
+from calais.transport.loopback import LoopbackTransport, Turn
+from calais.transport.trace import RecordingTransport, ReplayTransport, parse
+from calais.win.codes import Code
+from calais.win.errors import CardRemoved, CardReset, SharingViolation, WinError
+
+SHORT_S = 0.2
+ECHO = bytes((0, INS_ECHO, 0, 0))
+HELLO = ECHO + b"\x05hello"
+IS_VERIFIED = bytes((0, INS_IS_VERIFIED, 0, 0))
+VERIFY = bytes((0, INS_VERIFY, 0, 0x80, 6)) + b"123456"
+
+
+class LoopbackStage:
+    """A card, ours, and another user's connection to it."""
+
+    resets_in_transaction = True
+
+    def __init__(self):
+        self.card = EchoCard()
+        self.transport = LoopbackTransport(self.card, timeout_s=SHORT_S)
+
+    def other(self):
+        return LoopbackTransport(self.card, timeout_s=SHORT_S)
+
+    def remove(self):
+        self.transport.remove()
+
+    def close(self):
+        self.transport.close()
+
+
+class PcscStage:
+    """The same behind a private pcscd; there nobody can reset a card in the middle of a transaction."""
+
+    resets_in_transaction = False
+
+    def __init__(self):
+        self.card = EchoCard()
+        self._stack = ExitStack()
+        self.pcscd = self._stack.enter_context(PrivatePcscd([self.card]))
+        self.transport = self._connect()
+
+    def _connect(self):
+        transport = self.pcscd.connect(timeout_s=SHORT_S)
+        self._stack.callback(transport.close)
+        return transport
+
+    def other(self):
+        return self._connect()
+
+    def remove(self):
+        self.pcscd.remove()
+
+    def close(self):
+        self._stack.close()
+
+
+class RecordingStage(LoopbackStage):
+    def __init__(self):
+        super().__init__()
+        self.plain, self.stream = self.transport, io.StringIO()
+        self.transport = RecordingTransport(self.plain, self.stream)
+
+    def remove(self):
+        self.plain.remove()
+
+
+class ReplayStage:
+    """The recording of a test, in its second run: nobody else is there, and what happened happens again."""
+
+    resets_in_transaction = True
+
+    def __init__(self, text):
+        self.card = EchoCard()
+        self.transport = ReplayTransport(parse(text.splitlines()), timeout_s=SHORT_S)
+
+    def other(self):
+        return self.transport
+
+    def remove(self):
+        pass
+
+    def close(self):
+        self.transport.close()
+
+
+def run(stage, scene):
+    try:
+        scene(stage)
+    finally:
+        stage.close()
+    return stage
+
+
+def on_loopback(scene):
+    run(LoopbackStage(), scene)
+
+
+def on_pcsc(scene):
+    run(PcscStage(), scene)
+
+
+def on_replay(scene):
+    recorded = run(RecordingStage(), scene)
+    replayed = run(ReplayStage(recorded.stream.getvalue()), scene)
+    assert replayed.transport.finished
+
+
+NEEDS_PCSCD = (
+    pytest.mark.requires("pcscd", package="pcscd"),
+    pytest.mark.requires("/usr/lib*/pcsc/drivers/serial/libifdvpcd.so", package="vsmartcard-vpcd"),
+)
+TRANSPORTS = [on_loopback, on_replay, pytest.param(on_pcsc, marks=NEEDS_PCSCD)]
+LIVE = [on_loopback, pytest.param(on_pcsc, marks=NEEDS_PCSCD)]
+every_transport = pytest.mark.parametrize("play", TRANSPORTS)
+every_live_transport = pytest.mark.parametrize("play", LIVE)
+
+
+@every_transport
+def test_a_connection_knows_atr_protocol_and_reader(play):
+    def scene(stage):
+        assert stage.transport.atr == EchoCard.atr
+        assert stage.transport.protocol == 1
+        assert stage.transport.reader
+
+    play(scene)
+
+
+@every_transport
+def test_a_command_gets_its_answer(play):
+    def scene(stage):
+        stage.transport.begin()
+        assert stage.transport.transmit(HELLO) == b"hello\x90\x00"
+        assert stage.transport.transmit(bytes((0, 0xEE, 0, 0))) == b"\x6d\x00"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+@pytest.mark.parametrize("length", [1, 255, 256, 4096, 65_000])
+def test_long_data_pass_in_both_directions(play, length):
+    data = bytes(i * 7 & 0xFF for i in range(length))
+
+    def scene(stage):
+        stage.transport.begin()
+        command = Command(0, INS_ECHO, 0, 0, data, 65536).encode(extended=True)
+        assert stage.transport.transmit(command) == data + b"\x90\x00"
+        answer = stage.transport.transmit(bytes((0, INS_FILL)) + length.to_bytes(2, "big"))
+        assert answer == b"\xa5" * length + b"\x90\x00"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+def test_a_command_outside_a_transaction_is_refused(play):
+    def scene(stage):
+        with pytest.raises(WinError) as caught:
+            stage.transport.transmit(HELLO)
+        assert caught.value.code == Code.SCARD_E_NOT_TRANSACTED
+        assert stage.card.exchanges_total == 0
+
+    on = play if play is not on_replay else on_loopback  # a refused command is never sent, so it is not in a trace
+    on(scene)
+
+
+@every_transport
+def test_a_transaction_over_sends_no_more(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.end()
+        with pytest.raises(WinError) as caught:
+            stage.transport.transmit(HELLO)
+        assert caught.value.code == Code.SCARD_E_NOT_TRANSACTED
+
+    on = play if play is not on_replay else on_loopback
+    on(scene)
+
+
+@every_transport
+def test_end_and_close_may_be_repeated(play):
+    def scene(stage):
+        stage.transport.end()
+        stage.transport.begin()
+        stage.transport.end()
+        stage.transport.end()
+        stage.transport.close()
+        stage.transport.close()
+
+    play(scene)
+
+
+@every_transport
+def test_a_held_card_is_refused_to_others_after_the_timeout(play):
+    def scene(stage):
+        other = stage.other()
+        stage.transport.begin()
+        with pytest.raises(SharingViolation):
+            other.begin()
+        assert stage.transport.transmit(HELLO) == b"hello\x90\x00"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_live_transport
+def test_a_refused_user_gets_the_card_once_it_is_free(play):
+    def scene(stage):
+        other = stage.other()
+        stage.transport.begin()
+        with pytest.raises(SharingViolation):
+            other.begin()
+        stage.transport.end()
+        other.begin()
+        assert other.transmit(HELLO) == b"hello\x90\x00"
+        other.end()
+
+    play(scene)
+
+
+@every_transport
+def test_two_threads_of_one_connection_take_turns(play):
+    def scene(stage):
+        stage.transport.begin()
+        refused = []
+
+        def second():
+            try:
+                stage.transport.begin()
+            except SharingViolation:
+                refused.append(True)
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+        stage.transport.end()
+        assert refused == [True]
+
+    play(scene)
+
+
+@every_transport
+def test_a_reset_of_our_own_changes_the_epoch_and_the_transaction_goes_on(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.transmit(VERIFY)
+        assert stage.transport.transmit(IS_VERIFIED) == b"\x90\x00"
+        before = stage.transport.epoch
+        stage.transport.reset()
+        assert stage.transport.epoch != before
+        assert stage.transport.transmit(IS_VERIFIED) == b"\x69\x82"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+def test_a_reset_outside_a_transaction_leaves_the_card_free(play):
+    def scene(stage):
+        before = stage.transport.epoch
+        stage.transport.reset()
+        assert stage.transport.epoch != before
+        stage.transport.begin()
+        assert stage.transport.transmit(HELLO) == b"hello\x90\x00"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+def test_ending_with_a_reset_makes_the_card_forget(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.transmit(VERIFY)
+        before = stage.transport.epoch
+        stage.transport.end(reset=True)
+        stage.transport.begin()
+        assert stage.transport.epoch != before
+        assert stage.transport.transmit(IS_VERIFIED) == b"\x69\x82"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_live_transport
+def test_ending_without_a_reset_leaves_the_card_as_it_is(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.transmit(VERIFY)
+        stage.transport.end()
+        stage.transport.begin()
+        assert stage.transport.transmit(IS_VERIFIED) == b"\x90\x00"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+def test_a_reset_by_others_between_transactions_changes_only_the_epoch(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.transmit(VERIFY)
+        before = stage.transport.epoch
+        stage.transport.end()
+        stage.other().reset()
+        stage.transport.begin()
+        assert stage.transport.epoch != before
+        assert stage.transport.transmit(IS_VERIFIED) == b"\x69\x82"
+        stage.transport.end()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("play", [on_loopback, on_replay])
+def test_a_reset_by_others_in_a_transaction_ends_it(play):
+    def scene(stage):
+        stage.transport.begin()
+        assert stage.transport.transmit(HELLO) == b"hello\x90\x00"
+        stage.card.reset()
+        for _ in range(2):
+            with pytest.raises(CardReset):
+                stage.transport.transmit(HELLO)
+        stage.transport.end()
+        stage.transport.begin()
+        assert stage.transport.transmit(HELLO) == b"hello\x90\x00"
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_live_transport
+def test_an_exchange_by_others_changes_the_epoch(play):
+    def scene(stage):
+        stage.transport.begin()
+        before = stage.transport.epoch
+        stage.transport.end()
+        other = stage.other()
+        other.begin()
+        other.transmit(HELLO)
+        other.end()
+        stage.transport.begin()
+        assert stage.transport.epoch != before
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+def test_the_epoch_stays_within_a_transaction(play):
+    def scene(stage):
+        stage.transport.begin()
+        before = stage.transport.epoch
+        for _ in range(3):
+            stage.transport.transmit(HELLO)
+        assert stage.transport.epoch == before
+        stage.transport.end()
+
+    play(scene)
+
+
+@every_transport
+def test_a_card_pulled_in_a_transaction_is_removed(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.transmit(HELLO)
+        stage.remove()
+        with pytest.raises(CardRemoved):
+            stage.transport.transmit(HELLO)
+        stage.transport.end()
+        stage.transport.end(reset=True)
+
+    play(scene)
+
+
+@every_live_transport
+def test_a_card_pulled_between_transactions_cannot_be_taken(play):
+    def scene(stage):
+        stage.transport.begin()
+        stage.transport.end()
+        stage.remove()
+        with pytest.raises(CardRemoved):
+            stage.transport.begin()
+        with pytest.raises(CardRemoved):
+            stage.transport.reset()
+        stage.transport.close()
+
+    play(scene)
+
+
+@every_transport
+def test_a_channel_forgets_what_the_card_forgets(play):
+    def scene(stage):
+        channel = Channel(stage.transport)
+        with channel.begin() as transaction:
+            assert transaction.send(Command(0, INS_ECHO, 0, 0, b"hello")).data == b"hello"
+            transaction.volatile.selected = b"applet"
+            transaction.reset_at_end = True
+        with channel.begin() as transaction:
+            assert transaction.volatile.selected == b""
+
+    play(scene)
+
+
+# --- what only some transports promise
+
+
+def test_the_epoch_of_a_card_in_process_is_constant_while_only_we_use_it():
+    stage = LoopbackStage()
+    epochs = set()
+    for _ in range(3):
+        stage.transport.begin()
+        stage.transport.transmit(HELLO)
+        epochs.add(stage.transport.epoch)
+        stage.transport.end()
+    assert len(epochs) == 1
+
+
+def test_direct_use_of_a_card_in_process_changes_the_epoch():
+    stage = LoopbackStage()
+    seen = [stage.transport.epoch]
+    for use in (lambda: stage.card.process(HELLO), stage.card.reset, stage.card.power_cycle):
+        use()
+        seen.append(stage.transport.epoch)
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_second_connection_never_repeats_the_epoch_of_a_first_that_was_used():
+    stage = LoopbackStage()
+    stage.transport.begin()
+    before = stage.transport.epoch
+    stage.transport.transmit(HELLO)
+    stage.transport.end()
+    assert stage.other().epoch != before
+
+
+def test_users_of_a_card_in_process_are_served_in_the_order_of_asking():
+    turn, order, threads = Turn(), [], []
+    assert turn.take(0)
+
+    def user(number):
+        assert turn.take(30)
+        order.append(number)
+        turn.give()
+
+    for number in range(4):
+        threads.append(threading.Thread(target=user, args=(number,)))
+        threads[-1].start()
+        while len(turn._waiting) <= number:
+            threads[-1].join(0.001)
+    turn.give()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3]
+
+
+def test_a_late_turn_is_not_lost():
+    card = EchoCard()
+    holder, waiter = LoopbackTransport(card, timeout_s=30), LoopbackTransport(card, timeout_s=0)
+    for _ in range(200):
+        holder.begin()
+        with pytest.raises(SharingViolation):
+            waiter.begin()
+        holder.end()
+    holder.begin()
+    holder.end()
+
+
+def test_many_threads_never_share_a_transaction():
+    card, inside, worst = EchoCard(), [], []
+
+    def user():
+        transport = LoopbackTransport(card, timeout_s=30)
+        for _ in range(50):
+            transport.begin()
+            inside.append(1)
+            worst.append(len(inside))
+            transport.transmit(HELLO)
+            inside.pop()
+            transport.end()
+
+    threads = [threading.Thread(target=user) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(worst) == {1}
+    assert card.exchanges_total == 300
