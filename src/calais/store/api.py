@@ -43,20 +43,30 @@ class Row(NamedTuple):
     properties: dict[int, bytes]
 
 
+class Lookup(NamedTuple):
+    """An index and what is looked for in it, as ``filing.digest`` makes it."""
+
+    kind: Index
+    digest: bytes
+
+
 class Reading(Protocol):
     """One consistent look at a backing."""
 
-    def count(self) -> int:
-        """How many certificates there are."""
+    def count(self, limit: int) -> int:
+        """How many certificates there are; nobody counts further than ``limit``."""
 
     def change(self) -> int:
         """The change counter: it has risen when anything differs from an earlier look."""
 
-    def rows(self, below: int | None, limit: int) -> list[Row]:
-        """The newest ``limit`` certificates, of those with a key less than ``below`` if given; newest first."""
+    def rows(self, below: int | None, limit: int, lookup: Lookup | None = None) -> list[Row]:
+        """The newest ``limit`` certificates, newest first.
 
-    def where(self, index: Index, digest: bytes) -> list[Row]:
-        """The certificates filed with this value of ``index`` (as ``filing.digests`` makes it); newest first."""
+        Args:
+            below: only those with a key less than this.
+            limit: how many at most.
+            lookup: only those filed there.
+        """
 
 
 class Writing(Reading, Protocol):

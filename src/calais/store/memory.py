@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from calais.store import filing
-from calais.store.api import Index, Reading, Row, Writing
+from calais.store.api import Lookup, Reading, Row, Writing
 from calais.win.flags import PropId
 
 
@@ -49,6 +49,7 @@ class MemoryBacking:
             if staged.change != before.change:
                 self._database.create(self._place[0], self._name)
                 self._database.contents[self._place] = staged
+                self._database.last_change = staged.change
 
     def _contents(self) -> _Shelves:
         return self._database.contents.get(self._place) or _Shelves()
@@ -60,20 +61,19 @@ class _Look:
     def __init__(self, database: MemoryDatabase, contents: _Shelves) -> None:
         self._database = database
         self._contents = contents
-        self._change_after = contents.change + 1
+        self._change_after = database.last_change + 1
 
-    def count(self) -> int:
-        return len(self._contents.rows)
+    def count(self, limit: int) -> int:
+        return min(len(self._contents.rows), limit)
 
     def change(self) -> int:
         return self._contents.change
 
-    def rows(self, below: int | None, limit: int) -> list[Row]:
+    def rows(self, below: int | None, limit: int, lookup: Lookup | None = None) -> list[Row]:
         chosen = [row for row in self._contents.rows.values() if below is None or row.key < below]
+        if lookup is not None:
+            chosen = [row for row in chosen if filing.digests(row[1], row[2])[lookup.kind] == lookup.digest]
         return sorted(chosen, reverse=True, key=lambda row: row.key)[:limit]
-
-    def where(self, index: Index, digest: bytes) -> list[Row]:
-        return [row for row in self.rows(None, self.count()) if filing.digests(row[1], row[2])[index] == digest]
 
     def get(self, identity: bytes) -> Row | None:
         return self._contents.rows.get(identity)
@@ -110,6 +110,7 @@ class MemoryDatabase:
         self.lock = threading.RLock()
         self.contents: dict[tuple[int, str], _Shelves] = {}
         self.last_key = 0
+        self.last_change = 0
         self._names: dict[tuple[int, str], str] = {}
 
     def backing(self, location: int, name: str) -> MemoryBacking:
@@ -131,6 +132,7 @@ class MemoryDatabase:
         """See ``api.Database``."""
         place = (location, name.casefold())
         self.contents.pop(place, None)
+        self.last_change += 1
         return self._names.pop(place, None) is not None
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from calais.store import filing, properties
-from calais.store.api import Backing, Index, Reading, Row, Writing
+from calais.store.api import Backing, Index, Lookup, Reading, Row, Writing
 from calais.store.model import Element
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadParameter, WinError
@@ -71,6 +71,20 @@ def _is_newer(new: Element, present: Element) -> bool:
     return (new.outline.info.not_before or _BEFORE_ALL) > (present.outline.info.not_before or _BEFORE_ALL)
 
 
+class _Page(NamedTuple):
+    """Rows that were read ahead: those below ``start``, newest first."""
+
+    lookup: Lookup | None = None
+    start: int | None = None
+    rows: list[Row] = []  # noqa: RUF012 - never changed
+
+    def covers(self, key: int, lookup: Lookup | None) -> bool:
+        """Whether the next row below ``key`` is in it."""
+        if not self.rows or lookup != self.lookup or key <= self.rows[-1].key:
+            return False
+        return key <= self.rows[0].key + 1 or (self.start is not None and key <= self.start)
+
+
 class Shelf:
     """See the module.
 
@@ -89,7 +103,7 @@ class Shelf:
         self._keys: list[int] = []
         self._elements: dict[int, Element] = {}
         self._by_identity: dict[bytes, list[int]] = {}
-        self._page: list[Row] = []
+        self._page = _Page()
         self._reads_on_demand = False
         self._change = 0
         self.resync()
@@ -103,8 +117,8 @@ class Shelf:
         with self.lock:
             with self._backing.reading() as look:
                 self._change = look.change()
-                self._page = []
-                self._reads_on_demand = look.count() > WHOLE
+                self._page = _Page()
+                self._reads_on_demand = look.count(WHOLE + 1) > WHOLE
                 rows = self._rows_in_use(look) if self._reads_on_demand else look.rows(None, WHOLE)
             current = {row.key for row in rows}
             for key in [key for key in self._keys if key not in current]:
@@ -124,55 +138,47 @@ class Shelf:
         with self._backing.reading() as look:
             return look.change() == self._change
 
-    def below(self, key: int | None) -> Entry | None:
-        """The newest element, of those with a place before ``key`` if given."""
+    def entries(self, below: int | None = None, index: Index | None = None, value: bytes = b"") -> Iterator[Entry]:
+        """The elements, newest first.
+
+        Args:
+            below: only those with a place before this.
+            index: leave out, where that is cheap, those that are not filed under ``value`` there.
+            value: what ``index`` is asked for; the elements that come are still to be compared with it.
+        """
+        entry = self._below(below, index, value)
+        while entry is not None:
+            yield entry
+            entry = self._below(entry.key, index, value)
+
+    def find_same(self, identity: bytes) -> Entry | None:
+        """The newest element with this identity."""
+        entries = self.entries(None, Index.SHA1, identity)
+        return next((entry for entry in entries if entry.element.identity == identity), None)
+
+    def above_newest(self) -> int:
+        """A place that is after every element."""
+        entry = self._below(None, None, b"")
+        return entry.key + 1 if entry else 0
+
+    def _below(self, key: int | None, index: Index | None, value: bytes) -> Entry | None:
         with self.lock:
-            at = len(self._keys) if key is None else bisect_left(self._keys, key)
-            known = self._keys[at - 1] if at else None
-            row = self._row_below(key) if self._reads_on_demand else None
+            keys = self._by_identity.get(value, []) if index is Index.SHA1 else self._keys
+            at = len(keys) if key is None else bisect_left(keys, key)
+            known = keys[at - 1] if at else None
+            row = self._row_below(key, index, value) if self._reads_on_demand else None
             if row is not None and (known is None or row.key > known):
                 return Entry(row.key, self._fresh(row))
             return None if known is None else Entry(known, self._elements[known])
 
-    def entries(self, below: int | None = None) -> Iterator[Entry]:
-        """The elements, newest first, of those with a place before ``below`` if given."""
-        entry = self.below(below)
-        while entry is not None:
-            yield entry
-            entry = self.below(entry.key)
-
-    def candidates(self, index: Index, value: bytes, below: int | None = None) -> list[Entry]:
-        """Every element that may have this value, newest first; to be compared in full."""
-        with self.lock:
-            if index is Index.SHA1 and not self._reads_on_demand:
-                keys = self._by_identity.get(value, [])
-                found = {key: self._elements[key] for key in keys}
-            else:
-                found = dict(self._elements)
-            if self._reads_on_demand and self._backing is not None:
-                with self._backing.reading() as look:
-                    rows = look.where(index, filing.digest(value))
-                found |= {row.key: self._fresh(row) for row in rows if row.key not in found}
-        kept = (Entry(key, element) for key, element in found.items() if below is None or key < below)
-        return sorted(kept, key=lambda entry: entry.key, reverse=True)
-
-    def find_same(self, identity: bytes) -> Entry | None:
-        """The newest element with this identity."""
-        same = (entry for entry in self.candidates(Index.SHA1, identity) if entry.element.identity == identity)
-        return next(same, None)
-
-    def _row_below(self, key: int | None) -> Row | None:
-        """The next row of the backing; pages are read ahead, from the newest on they are read anew."""
-        page = [row for row in self._page if key is not None and row.key < key] if self._follows(key) else []
-        if not page and self._backing is not None:
+    def _row_below(self, key: int | None, index: Index | None, value: bytes) -> Row | None:
+        """The next row of the backing. Pages are read ahead; one that begins at the newest is read anew."""
+        lookup = None if index is None else Lookup(index, filing.digest(value))
+        if key is None or not self._page.covers(key, lookup):
+            assert self._backing is not None  # only a backing is read on demand  # noqa: S101
             with self._backing.reading() as look:
-                page = look.rows(key, PAGE)
-        self._page = page
-        return page[0] if page else None
-
-    def _follows(self, key: int | None) -> bool:
-        """Whether ``key`` is inside the page that was read ahead."""
-        return key is not None and bool(self._page) and self._page[-1].key < key <= self._page[0].key + 1
+                self._page = _Page(lookup, key, look.rows(key, PAGE, lookup))
+        return next((row for row in self._page.rows if key is None or row.key < key), None)
 
     def _fresh(self, row: Row) -> Element:
         """The element of a row: the one in use, or one that nobody holds yet."""
@@ -212,7 +218,7 @@ class Shelf:
         entry.element.watchers.append(self)
         insort(self._keys, entry.key)
         self._elements[entry.key] = entry.element
-        self._by_identity.setdefault(entry.element.identity, []).append(entry.key)
+        insort(self._by_identity.setdefault(entry.element.identity, []), entry.key)
 
     def _forget(self, key: int, *, deleted: bool = True) -> None:
         element = self._elements.pop(key)
@@ -245,7 +251,7 @@ class Shelf:
         with self.lock:
             for key in [key for key in self._by_identity.get(before, []) if self._elements[key] is element]:
                 self._unfile(before, key)
-                self._by_identity.setdefault(element.identity, []).append(key)
+                insort(self._by_identity.setdefault(element.identity, []), key)
 
     # changing
 
@@ -296,14 +302,14 @@ class Shelf:
                 self._forget(entry.key)
             if filed:
                 entry.element.home = None
-            self._page = []
+            self._page = _Page()
 
     def alter(self, element: Element, changes: Mapping[int, bytes | None]) -> None:
         """See ``model.Home``."""
         with self.lock, self._writing() as look:
             if look is not None:
                 look.alter(element.identity, changes)
-        self._page = []
+        self._page = _Page()
 
     @contextmanager
     def _writing(self) -> Iterator[Writing | None]:
@@ -346,7 +352,7 @@ class Shelf:
             self._forget(present.key)
         elif self._backing is not None:
             present.element.home = None
-        self._page = []
+        self._page = _Page()
 
     def _placed(self, entry: Entry) -> Entry:
         entry.element.home = self if self._backing is not None else None

@@ -7,7 +7,7 @@ CertEnumCertificatesInStore, CertAddStoreToCollection.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -175,7 +175,7 @@ class Store:
         shelves = list(self.shelves())
         at, below, run = self._resume(shelves, previous)
         for number, shelf in enumerate(shelves[at:], at):
-            for entry in _source(shelf, query, below):
+            for entry in shelf.entries(below, query.index, query.value):
                 if self._counts(entry.element, query):
                     context = self.context_for(shelf, entry)
                     context.run = run
@@ -192,7 +192,7 @@ class Store:
         """
         run = previous.run if previous is not None else ()
         if len(run) != len(shelves) and len(shelves) > 1:
-            run = tuple(_above_newest(shelf) for shelf in shelves)
+            run = tuple(shelf.above_newest() for shelf in shelves)
         if previous is None:
             return 0, None, run
         place = previous.place
@@ -212,18 +212,6 @@ class Store:
 
     def __iter__(self) -> Iterator[CertificateContext]:
         return self.run()
-
-
-def _source(shelf: Shelf, query: Query, below: int | None) -> Iterable[Entry]:
-    """The elements that a query has to look at, in the order of enumeration."""
-    if query.index is None:
-        return shelf.entries(below)
-    return shelf.candidates(query.index, query.value, below)
-
-
-def _above_newest(shelf: Shelf) -> int:
-    newest = shelf.below(None)
-    return newest.key + 1 if newest else 0
 
 
 @dataclass(eq=False)
