@@ -205,7 +205,11 @@ def _card(facts: LinkFacts, link: CryptKeyProvInfo) -> Iterator[Leg]:
     else:
         yield from _absent(facts)
     seen = sum(card.exchanges for card in facts.cards)
-    yield _open("evidence", f"read from {len(facts.cards)} inserted card(s) now, {seen} exchanges")
+    yield _open("evidence", f"read now from {_cards(len(facts.cards))}, {seen} exchanges")
+
+
+def _cards(number: int) -> str:
+    return "one inserted card" if number == 1 else f"{number or 'no'} inserted cards"
 
 
 def _shows(card: CardSeen) -> str:

@@ -23,7 +23,7 @@ def _view(screen: Screen, document: Document) -> None:
     totals = ", ".join(f"{number} {action}" for action, number in document["totals"].items())
     screen.line(f"{count(len(document['outcomes']), 'certificate')}{': ' if totals else ''}{totals}.")
     for note in document["notes"]:
-        screen.line((note, "yellow"))
+        screen.line((f"Note: {note}", "dim"))
 
 
 def _cells(row: Document) -> tuple[Cell, ...]:

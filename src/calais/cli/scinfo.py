@@ -24,8 +24,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _view(screen: Screen, document: Document) -> None:
-    screen.facts([(name, document[key] or "") for name, key in _HEAD])
-    screen.facts((("PIN", _pin(document["pin"])),))
+    screen.facts([*((name, document[key] or "") for name, key in _HEAD), ("PIN", _pin(document["pin"]))])
     for row in document["containers"]:
         _container(screen, row)
     screen.title("Findings")
@@ -35,7 +34,7 @@ def _view(screen: Screen, document: Document) -> None:
         pieces: list[Cell] = [(finding["severity"].ljust(8), COLOURS[finding["severity"]]), finding["where"], ": "]
         screen.line(*pieces, finding["detail"], (f"  [{finding['name']}]", "dim"))
         if finding["next_step"]:
-            screen.line(("         next: ", "dim"), finding["next_step"])
+            screen.paragraph(("next: ", "dim"), finding["next_step"], indent=9)
     if document["pin_trouble"]:
         screen.line((f"Keys that want the PIN were not tried: {document['pin_trouble']}", "yellow"))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from calais.cli.safe import safe
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
 Cell = str | tuple[str, str]
@@ -36,14 +36,29 @@ class Screen:
         width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
         return Console(highlight=False, markup=False, emoji=False, width=width)
 
+    def draw(self, *parts: RenderableType) -> None:
+        """Print; without the padding at the ends of lines when nobody sees it."""
+        if self.console.is_terminal:
+            self.console.print(*parts)
+            return
+        with self.console.capture() as drawn:
+            self.console.print(*parts)
+        self.console.file.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
+
     def line(self, *pieces: Cell) -> None:
         """One line; long ones wrap at words."""
-        self.console.print(_text(*pieces), soft_wrap=False)
+        self.draw(_text(*pieces))
+
+    def paragraph(self, *pieces: Cell, indent: int = 0) -> None:
+        """Text whose every line is indented."""
+        from rich.padding import Padding
+
+        self.draw(Padding(_text(*pieces), (0, 0, 0, indent)))
 
     def title(self, text: str) -> None:
         """A heading with an empty line before it."""
-        self.console.print()
-        self.console.print(_text((text, "bold")))
+        self.draw("")
+        self.draw(_text((text, "bold")))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, keep: Sequence[str] = ()) -> None:
         """Rows under headings; columns named in ``keep`` never wrap."""
@@ -54,7 +69,7 @@ class Screen:
             grid.add_column(column, no_wrap=column in keep, overflow="fold")
         for row in rows:
             grid.add_row(*(_text(cell) for cell in row))
-        self.console.print(grid)
+        self.draw(grid)
 
     def facts(self, pairs: Iterable[tuple[str, Cell]], *, indent: int = 0) -> None:
         """Names and values, one pair a line; pairs with an empty value are left out."""
@@ -67,7 +82,7 @@ class Screen:
         for name, value in pairs:
             if value and value != ("", ""):
                 grid.add_row(_text(name), _text(value))
-        self.console.print(Padding(grid, (0, 0, 0, indent)))
+        self.draw(Padding(grid, (0, 0, 0, indent)))
 
 
 def _text(*pieces: Cell) -> Text:
@@ -91,6 +106,14 @@ def count(number: int, noun: str, plural: str = "") -> str:
     """``1 card``, ``2 cards``, ``no cards``."""
     word = noun if number == 1 else plural or noun + "s"
     return f"{number or 'no'} {word}"
+
+
+def is_json() -> bool:
+    """Whether the running command was asked for JSON."""
+    import click
+
+    context = click.get_current_context(silent=True)
+    return bool(context and context.params.get("as_json"))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from calais.apps.certificates import load_public_key
 from calais.apps.scinfo.examine import CardFacts, Check, ContainerFacts, KeyTrial
 from calais.apps.scinfo.objects import parse_security_object
-from calais.cards.piv import spec
+from calais.cards.piv import edge, objects, spec
 from calais.cards.piv.driver import PivMinidriver
 from calais.minidriver.api import Minidriver
 from calais.minidriver.pins import PinStatus, Role
@@ -82,15 +82,15 @@ def survey(card: Card, *, use_pin: bool, issuers: Sequence[bytes] = ()) -> Surve
         WinError: the card cannot be read at all.
     """
     pin = _pin_status(card)
-    objects = card.run(lambda driver: _objects(driver, OPEN_OBJECTS))
+    contents = card.run(lambda driver: _objects(driver, OPEN_OBJECTS))
     trials = _Trials(use_pin=use_pin)
     containers = []
     for container in card.refresh(probe_keys=True):
         where = container.entry.reference or container.name
         containers.append(_surveyed(container, where, trials))
     if use_pin and trials.trouble is None:
-        objects |= card.run(lambda driver: _objects(driver, _vouched_for(objects)))
-    facts = CardFacts([each.facts for each in containers], objects, issuers)
+        contents |= card.run(lambda driver: _objects(driver, _vouched_for(contents)))
+    facts = CardFacts([each.facts for each in containers], contents, issuers)
     return Survey(facts, containers, pin, trials.trouble)
 
 
@@ -104,28 +104,35 @@ def _pin_status(card: Card) -> PinStatus | None:
 
 
 def _objects(driver: Minidriver, tags: Sequence[int]) -> dict[int, bytes | None]:
-    """The contents of objects; those that cannot be read now are left out, damaged ones are ``b""``-like junk."""
+    """The contents of objects; read from the card anew; those that want a PIN are left out."""
     if not isinstance(driver, PivMinidriver):
         return {}
     found: dict[int, bytes | None] = {}
     for tag in tags:
         try:
-            found[tag] = driver.view.content(tag)
+            answer = edge.get_data(driver.tx, tag)
         except NotAuthenticated:
             continue
-        except BadData:
-            found[tag] = driver.view.object(tag).content
+        found[tag] = _content(answer, tag)
     return found
 
 
-def _vouched_for(objects: dict[int, bytes | None]) -> list[int]:
+def _content(answer: bytes | None, tag: int) -> bytes | None:
+    """What is inside an object; the whole answer when it is not what it should be, for the examination to say so."""
+    try:
+        return objects.content_of(answer, tag) if answer else None
+    except BadData:
+        return answer
+
+
+def _vouched_for(contents: dict[int, bytes | None]) -> list[int]:
     """The objects whose hashes the Security Object holds and that are not read yet."""
-    content = objects.get(spec.TAG_SECURITY_OBJECT)
+    content = contents.get(spec.TAG_SECURITY_OBJECT)
     try:
         containers = parse_security_object(content).hashes if content else {}
     except BadData:
         return []
-    return [item.tag for item in spec.OBJECTS.values() if item.container in containers and item.tag not in objects]
+    return [item.tag for item in spec.OBJECTS.values() if item.container in containers and item.tag not in contents]
 
 
 def _surveyed(container: Container, where: str, trials: _Trials) -> Surveyed:

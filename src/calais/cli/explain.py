@@ -1,0 +1,68 @@
+"""``calais cert explain``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calais.cli.cert import complete_certificates
+from calais.cli.command import Answer, Document, command
+from calais.cli.screen import Screen, mark
+from calais.cli.session import opened
+
+
+def _view(screen: Screen, document: Document) -> None:
+    screen.title(f"{document['subject'] or 'Certificate'}  {document['thumbprint'][:8]}")
+    rows = [
+        (mark(station["holds"], "ok", "broken", "-"), station["name"], station["shows"])
+        for station in document["stations"]
+    ]
+    screen.table(("", "Station", ""), rows, keep=("", "Station"))
+    screen.line()
+    screen.line((document["verdict"], "bold green" if document["works"] else "bold red"))
+    for each in document["breaks"]:
+        screen.line(
+            (f"{each['code_name']} ({each['code']})", "dim"), f" {each['cause']}  ", (f"[{each['name']}]", "dim")
+        )
+        screen.line("  mend it: ", (each["mend"], "bold"))
+
+
+@command(_view)
+@click.argument("cert", shell_complete=complete_certificates)
+@click.option("--store", "name", default="My", show_default=True, help="The store.")
+def explain(cert: str, name: str) -> Answer:
+    """Follow the link of CERT from the store to its key on a card, and say where and why it breaks.
+
+    Exit code 1 when it does. Asks for no PIN.
+    """
+    from calais.apps.certificates import describe
+    from calais.apps.choosing import choose
+    from calais.apps.explain import follow
+    from calais.apps.linkfacts import gather
+
+    with opened() as system, system.store(name) as store:
+        found = choose(store, cert)[1]
+        explanation = follow(gather(system, found, name), system.clock.now())
+        document: dict[str, Any] = {
+            "store": name,
+            "subject": describe(found.der).get("name") or found.subject,
+            "thumbprint": found.sha1.hex(),
+            "works": explanation.works,
+            "verdict": explanation.verdict,
+            "stations": [
+                {"name": station.name, "holds": station.holds, "shows": station.shows}
+                for station in explanation.stations
+            ],
+            "breaks": [
+                {
+                    "name": each.name,
+                    "code": f"0x{each.code:08X}",
+                    "code_name": each.code.name,
+                    "cause": each.cause,
+                    "mend": each.mend,
+                }
+                for each in explanation.breaks
+            ],
+        }
+    return Answer(document, holds=explanation.works)
