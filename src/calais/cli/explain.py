@@ -18,7 +18,7 @@ def _view(screen: Screen, document: Document) -> None:
         (mark(station["holds"], "ok", "broken", "-"), station["name"], station["shows"])
         for station in document["stations"]
     ]
-    screen.table(("", "Station", ""), rows, keep=("", "Station"))
+    screen.table(("", "Station", "What is there"), rows, keep=("", "Station"))
     screen.line()
     screen.line((document["verdict"], "bold green" if document["works"] else "bold red"))
     for each in document["breaks"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from calais.cli.command import Document, command
-from calais.cli.screen import Screen
+from calais.cli.screen import Cell, Screen
 from calais.cli.session import choose_card, opened, reader_option
 from calais.win.errors import WinError
 
@@ -28,19 +28,20 @@ def _view(screen: Screen, document: Document) -> None:
         elif not card["containers"]:
             screen.line("No keys.")
         else:
-            rows = [_row(row) for row in card["containers"]]
-            screen.table(("#", "Key", "Kind", "Use", "PIN", "Container", "Certificate"), rows, keep=("Kind", "PIN"))
+            columns = ("Key", "Kind", "Use", "PIN", "Container", "Cert")
+            screen.table(columns, [_row(row) for row in card["containers"]], keep=columns)
+            if any(row["default"] for row in card["containers"]):
+                screen.line(("* the default container", "dim"))
 
 
-def _row(row: Document) -> tuple[str | tuple[str, str], ...]:
-    name = (row["name"] + " (default)", "bold") if row["default"] else row["name"]
+def _row(row: Document) -> tuple[Cell, ...]:
+    name = row["reference"] or str(row["index"])
     return (
-        str(row["index"]),
-        row["reference"] or row["label"],
+        f"{name} *" if row["default"] else name,
         row["key"],
         row["use"],
         row["pin"],
-        name,
+        row["name"],
         "yes" if row["has_certificate"] else ("no", "yellow"),
     )
 

@@ -13,6 +13,7 @@ from calais.win.errors import AccessDenied
 if TYPE_CHECKING:
     from calais.apps.propagation.apply import Outcome
 
+NO_SERVICE = "SCARD_E_NO_SERVICE"
 COLOURS = {"added": "green", "refreshed": "green", "unchanged": "", "filtered": "yellow", "failed": "bold red"}
 
 
@@ -23,6 +24,8 @@ def _view(screen: Screen, document: Document) -> None:
     totals = ", ".join(f"{number} {action}" for action, number in document["totals"].items())
     screen.line(f"{count(len(document['outcomes']), 'certificate')}{': ' if totals else ''}{totals}.")
     for note in document["notes"]:
+        if document["outcomes"] and NO_SERVICE in note:
+            continue  # who has a card in hand does not need real readers
         screen.line((f"Note: {note}", "dim"))
 
 

@@ -21,7 +21,8 @@ def _view(screen: Screen, document: Document) -> None:
     if not rows:
         screen.line(HINT)
     else:
-        screen.table(("Reader", "Card", "Serial", "ATR"), [_row(row) for row in rows], keep=("Serial",))
+        columns = ("Reader", "Card", "Serial", "ATR") if screen.is_wide else ("Reader", "Card", "Serial")
+        screen.table(columns, [_row(row)[: len(columns)] for row in rows], keep=("Serial",))
     for note in document["notes"]:
         screen.line((f"Real readers cannot be seen: {note}", "dim"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,7 @@ def _view(screen: Screen, document: Document) -> None:
     screen.title("Findings")
     if not document["findings"]:
         screen.line(("Nothing is wrong.", "green"))
-    for finding in document["findings"]:
-        pieces: list[Cell] = [(finding["severity"].ljust(8), COLOURS[finding["severity"]]), finding["where"], ": "]
-        screen.line(*pieces, finding["detail"], (f"  [{finding['name']}]", "dim"))
-        if finding["next_step"]:
-            screen.paragraph(("next: ", "dim"), finding["next_step"], indent=9)
+    screen.facts(line for finding in document["findings"] for line in _finding(finding))
     if document["pin_trouble"]:
         screen.line((f"Keys that want the PIN were not tried: {document['pin_trouble']}", "yellow"))
 
@@ -49,6 +46,23 @@ _HEAD = (
 )
 
 
+def _finding(finding: Document) -> Iterator[tuple[Cell, list[Cell]]]:
+    text: list[Cell] = [finding["where"], ": ", finding["detail"], (f"  [{finding['name']}]", "dim")]
+    yield (finding["severity"], COLOURS[finding["severity"]]), text
+    if finding["next_step"]:
+        yield "", [("next: ", "dim"), finding["next_step"]]
+
+
+def _checks(row: Document) -> list[Cell]:
+    if row["sign"] == row["decrypt"] == "not tried":
+        return [("not tried", "dim"), f": {row['reason']}"]
+    found: list[Cell] = []
+    for name in ("sign", "decrypt", "match"):
+        if row[name] != "not tried":
+            found += [f"{name} ", (row[name], CHECKS[row[name]]), "  "]
+    return [*found, row["reason"]]
+
+
 def _pin(pin: Document | None) -> Cell:
     if pin is None or pin["attempts_left"] is None:
         return ("the card does not say how many tries are left", "dim")
@@ -60,9 +74,6 @@ def _pin(pin: Document | None) -> Cell:
 def _container(screen: Screen, row: Document) -> None:
     default = "  (default)" if row["default"] else ""
     screen.title(f"{row['reference']} {row['label']}{default}")
-    checks: list[Cell] = []
-    for name in ("sign", "decrypt", "match"):
-        checks += [f"{name} ", (row[name], CHECKS[row[name]]), "  "]
     validity = f"{row['not_before'][:10]} to {row['not_after'][:10]}" if row.get("not_before") else ""
     screen.facts(
         (
@@ -72,10 +83,10 @@ def _container(screen: Screen, row: Document) -> None:
             ("Issuer", f"{row['issuer']} ({row['chain']})" if row.get("issuer") else ""),
             ("Valid", validity),
             ("Thumbprint", row.get("thumbprint") or ""),
+            ("Checks", _checks(row)),
         ),
         indent=2,
     )
-    screen.line("  ", ("Checks      ", "dim"), *checks, (row["reason"], "dim"))
 
 
 @command(_view)

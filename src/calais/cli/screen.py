@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Cell = str | tuple[str, str]
 PIPE_WIDTH = 200
+WIDE = 110
 
 
 class Screen:
@@ -44,6 +45,11 @@ class Screen:
         with self.console.capture() as drawn:
             self.console.print(*parts)
         self.console.file.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there is room for what is nice to have."""
+        return self.console.width >= WIDE
 
     def line(self, *pieces: Cell) -> None:
         """One line; long ones wrap at words."""
@@ -71,8 +77,8 @@ class Screen:
             grid.add_row(*(_text(cell) for cell in row))
         self.draw(grid)
 
-    def facts(self, pairs: Iterable[tuple[str, Cell]], *, indent: int = 0) -> None:
-        """Names and values, one pair a line; pairs with an empty value are left out."""
+    def facts(self, pairs: Iterable[tuple[Cell, Cell | list[Cell]]], *, indent: int = 0) -> None:
+        """Names and values, one pair a line, a value being one or several pieces; those without value are left out."""
         from rich.padding import Padding
         from rich.table import Table
 
@@ -80,8 +86,9 @@ class Screen:
         grid.add_column(no_wrap=True, style="dim")
         grid.add_column(overflow="fold")
         for name, value in pairs:
-            if value and value != ("", ""):
-                grid.add_row(_text(name), _text(value))
+            pieces = value if isinstance(value, list) else [value]
+            if any(pieces):
+                grid.add_row(_text(name), _text(*pieces))
         self.draw(Padding(grid, (0, 0, 0, indent)))
 
 

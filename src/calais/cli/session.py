@@ -90,9 +90,13 @@ def require_card(system: System) -> list[str]:
 
 
 def no_readers(system: System) -> ReaderUnavailable:
-    """There is no reader, and why real ones cannot be seen."""
-    why = "".join(f"; {note}" for note in system.notes)
-    return ReaderUnavailable(Code.SCARD_E_NO_READERS_AVAILABLE, f"there is no smart card reader{why}")
+    """There is no reader at all; when the PC/SC service is the reason, it is named."""
+    if any(Code.SCARD_E_NO_SERVICE.name in note for note in system.notes):
+        detail = (
+            "there is no virtual reader, and real ones cannot be seen: the smart card service (pcscd) does not answer"
+        )
+        return ReaderUnavailable(Code.SCARD_E_NO_SERVICE, detail)
+    return ReaderUnavailable(Code.SCARD_E_NO_READERS_AVAILABLE)
 
 
 def _named(wanted: str, names: list[str]) -> str:
