@@ -138,7 +138,9 @@ class StoreProvider(Protocol):
 class KeyHandle(Protocol):
     """An open key: an HCRYPTPROV, or an NCRYPT key."""
 
-    is_ncrypt: bool
+    @property
+    def is_ncrypt(self) -> bool:
+        """Whether it is an NCRYPT key."""
 
     def close(self) -> None:
         """Release it (CryptReleaseContext, NCryptFreeObject); a second time does nothing."""
