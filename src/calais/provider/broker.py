@@ -73,12 +73,17 @@ class PinBroker:
     Args:
         prompt: who is asked; ``None`` = nobody, as with CRYPT_SILENT.
         clock: the time.
+        cache: remembered PINs; a cache of its own when ``None``.
     """
 
-    def __init__(self, prompt: Prompt | None, clock: Clock) -> None:
+    def __init__(self, prompt: Prompt | None, clock: Clock, cache: PinCache | None = None) -> None:
         self.prompt = prompt
-        self.cache = PinCache()
+        self.cache = cache or PinCache()
         self._clock = clock
+
+    def quietly(self) -> PinBroker:
+        """A broker of the same PINs who asks nobody."""
+        return PinBroker(None, self._clock, self.cache)
 
     def perform(self, seat: Seat, use: PinUse, operation: Job[T]) -> T:
         """Do ``operation``, with the PIN of ``use`` if the card wants it.

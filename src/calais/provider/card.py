@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
@@ -159,6 +159,25 @@ class Card:
 
         self._containers = Containers(self.run(job))
         return self._containers
+
+    def container(self, name: str) -> Container:
+        """The container called ``name``, by whatever name an enumeration of this insertion has given it.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+        def job(driver: Minidriver) -> Container:
+            entry = driver.container(driver.index_of(name))
+            info = driver.pin_info(entry.pin_id) if entry.pin_id != Role.EVERYONE else None
+            return Container(self, entry, always=_always(info))
+
+        return self.run(job)
+
+    def quietly(self) -> Card:
+        """This card for a caller who does not want anybody to be asked; what is remembered is shared."""
+        desk = replace(self._desk, broker=self.broker.quietly())
+        return Card(self._reader, desk, self.identity, self.name, self.atr)
 
     # --- PINs ---
 

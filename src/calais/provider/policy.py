@@ -41,6 +41,8 @@ class Policy:
     propagation_expired: bool = True
     piv_write: bool = True
     piv_container_names: str = "windows"
+    piv_retired_keys: str = "history"
+    piv_proof: str = "head"
     pin_separate_caches: bool = False
     verify_signatures: str = "fresh"
 
@@ -142,6 +144,8 @@ SETTINGS = (
         ("windows", "volatile"),
         "names from the CHUID, or new ones each time",
     ),
+    Setting("piv.retired_keys", "piv_retired_keys", ("history", "all", "none"), "which of the slots 82 to 95 are read"),
+    Setting("piv.proof", "piv_proof", ("head", "whole"), "how an object that may have changed is proved"),
     Setting("pin.separate_caches", "pin_separate_caches", bool, "CryptoAPI and CNG remember PINs apart"),
     Setting(
         "keys.verify_signatures",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +52,17 @@ class Port(Protocol):
         Raises:
             NoCard: there is none.
             ReaderUnavailable: the reader has been unplugged.
+        """
+
+
+class Source(Protocol):
+    """Where readers come from."""
+
+    def ports(self) -> Sequence[Port]:
+        """The readers that are there now.
+
+        Raises:
+            WinError: they cannot be listed.
         """
 
 
@@ -118,3 +130,40 @@ class Slot:
     def _check_plugged(self) -> None:
         if not self._plugged:
             raise ReaderUnavailable(detail=f"the reader {self.name} has been unplugged")
+
+
+class Slots:
+    """The readers of this process."""
+
+    def __init__(self) -> None:
+        self._slots: dict[str, Slot] = {}
+
+    def __contains__(self, reader: object) -> bool:
+        return reader in self._slots
+
+    def ports(self) -> list[Slot]:
+        """The readers, in the order in which they were added."""
+        return list(self._slots.values())
+
+    def plug(self, reader: str) -> Slot:
+        """The reader ``reader``; added, empty, if it is missing."""
+        return self._slots.setdefault(reader, Slot(reader))
+
+    def slot(self, reader: str) -> Slot:
+        """The reader ``reader``.
+
+        Raises:
+            ReaderUnavailable: ``SCARD_E_UNKNOWN_READER``, there is none.
+        """
+        if reader not in self._slots:
+            raise ReaderUnavailable(Code.SCARD_E_UNKNOWN_READER, f"there is no reader {reader!r} in this process")
+        return self._slots[reader]
+
+    def unplug(self, reader: str) -> None:
+        """Take a reader away, with the card in it.
+
+        Raises:
+            ReaderUnavailable: ``SCARD_E_UNKNOWN_READER``, there is none.
+        """
+        self.slot(reader).unplug()
+        del self._slots[reader]

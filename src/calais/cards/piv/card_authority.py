@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -127,12 +128,17 @@ _USAGE_OF_SLOT: dict[int, tuple[x509.ExtensionType, ...]] = {
 }
 
 
-def default_keys(random: Random, now: datetime, authority: Authority | None = None) -> Keys:
-    """RSA-2048 in 9A and 9D and P-256 in 9C, with certificates from ``authority`` (by default a new test authority)."""
+def default_keys(
+    random: Random, now: datetime, authority: Authority | None = None, *, known: Mapping[int, PrivateKey] | None = None
+) -> Keys:
+    """RSA-2048 in 9A and 9D and P-256 in 9C, with certificates from ``authority`` (by default a new test authority).
+
+    ``known``: keys to take instead of new ones, by slot.
+    """
     authority = authority or Authority.create("Calais Test CA", random, now)
     keys: Keys = {}
     for ref, algorithm in DEFAULT_ALGORITHMS.items():
-        key = card_keys.generate(algorithm, random)
+        key = (known or {}).get(ref) or card_keys.generate(algorithm, random)
         subject = f"Virtual Cardholder {spec.SLOT_OF_REF[ref].name}"
         keys[ref] = (key, authority.issue(subject, key.public_key(), random, now, *_USAGE_OF_SLOT[ref]))
     return keys

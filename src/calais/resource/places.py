@@ -1,0 +1,46 @@
+"""Where things are kept: XDG directories, or all under one home.
+
+``CALAIS_HOME`` moves all of it. A home that a program names itself goes before that, and before ``CALAIS_STORE``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+APP = "calais"
+POLICY = "policy.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Directories and files of one user.
+
+    Attributes:
+        data: the directory of everything.
+        store: the file of the certificate stores, when a program has named the home; else ``None``.
+        policies: the policy files, weakest first.
+    """
+
+    data: Path
+    store: Path | None
+    policies: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, home: Path | str | None = None) -> Places:
+        """The places under ``home``; without it, under ``CALAIS_HOME``; else the platform's own."""
+        named = home or os.environ.get("CALAIS_HOME")
+        if named:
+            data = Path(named)
+            return cls(data, data / "store.db" if home else None, (data / POLICY,))
+        config = platformdirs.user_config_path(APP, appauthor=False)
+        system = platformdirs.site_config_path(APP, appauthor=False) if os.name == "nt" else Path("/etc/calais")
+        return cls(platformdirs.user_data_path(APP, appauthor=False), None, (system / POLICY, config / POLICY))
+
+    @property
+    def virtual(self) -> Path:
+        """The directory of the virtual cards and readers."""
+        return self.data / "virtual"

@@ -1,0 +1,53 @@
+"""Real readers, by PC/SC, as the rooms above see them."""
+
+from __future__ import annotations
+
+from calais.resource.slots import ReaderStatus
+from calais.transport.pcsc import PcscContext, PcscTransport, ReaderState
+from calais.win.errors import ReaderUnavailable
+
+
+class RealReaders:
+    """The readers of the PC/SC service; it need not run. Each look has a context of its own, so any thread may."""
+
+    def ports(self) -> list[RealPort]:
+        """The readers that are there now.
+
+        Raises:
+            ReaderUnavailable: there is no service, or no library.
+            NotAuthenticated: the service refuses this user.
+        """
+        with PcscContext() as context:
+            return [RealPort(name) for name in context.list_readers()]
+
+
+class RealPort:
+    """One real reader (see ``slots.Port``).
+
+    Args:
+        name: as the service calls it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def status(self) -> ReaderStatus:
+        """The state of the reader now (see ``Port``)."""
+        with PcscContext() as context:
+            return status_of(context.states([self.name])[0])
+
+    def connect(self) -> PcscTransport:
+        """A connection to the card (see ``Port``)."""
+        with PcscContext() as context:
+            return context.connect(self.name)
+
+
+def status_of(state: ReaderState) -> ReaderStatus:
+    """What PC/SC reports, in our words.
+
+    Raises:
+        ReaderUnavailable: the reader has been unplugged.
+    """
+    if not state.available:
+        raise ReaderUnavailable(detail=f"the reader {state.reader} has been unplugged")
+    return ReaderStatus(state.reader, state.present, state.atr, state.insertion)

@@ -1,0 +1,329 @@
+"""``System``: everything of one user in one place: readers, cards, stores, and the way from a certificate to its key.
+
+Inside ``with system:`` it is the current one, which is what the openers of the Windows-named faces take by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from calais.cards.registry import identify
+from calais.provider.broker import PinBroker
+from calais.provider.card import Card, Desk
+from calais.provider.open import CardKeys
+from calais.provider.policy import Policy
+from calais.provider.prompt import Prompt
+from calais.resource.clock import Clock, WallClock
+from calais.resource.places import Places
+from calais.resource.readers import Reader
+from calais.resource.real import RealReaders
+from calais.resource.slots import Port, ReaderStatus, Slots, Source
+from calais.resource.virtual import DEFAULT_READER, VirtualReaders
+from calais.store.database import open_database
+from calais.store.locations import SystemStores
+from calais.store.objects import CertificateStore
+from calais.transport.base import Observer
+from calais.transport.loopback import LoopbackCard
+from calais.win.codes import Code
+from calais.win.errors import BadParameter, NoCard, ReaderUnavailable, WinError
+
+if TYPE_CHECKING:
+    from calais.apps.propagation.apply import Outcome
+
+_current: ContextVar[System] = ContextVar("calais.system")
+
+
+class System:
+    """The smart-card system of one user.
+
+    Args:
+        stores: where the certificate stores are; closed with the system.
+        sources: where readers come from, besides those of this process.
+        prompt: who is asked for PINs; ``None`` = nobody.
+        policy: the values in force.
+        clock: the time.
+        virtual: the virtual readers that all processes share, if there are any.
+        observers: see every exchange with a card.
+    """
+
+    def __init__(
+        self,
+        stores: SystemStores,
+        *,
+        sources: Sequence[Source] = (),
+        prompt: Prompt | None = None,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+        virtual: VirtualReaders | None = None,
+        observers: tuple[Observer, ...] = (),
+    ) -> None:
+        self.policy = policy or Policy()
+        self.clock = clock or WallClock()
+        self.stores = stores
+        self.keys = CardKeys(self._cards_for_keys)
+        self.broker = PinBroker(prompt, self.clock)
+        self.virtual = virtual
+        self.notes: list[str] = []
+        self._slots = Slots()
+        self._sources: list[Source] = [self._slots, *([virtual] if virtual else []), *sources]
+        self._observers = observers
+        self._readers: dict[str, Reader] = {}
+        self._identify = partial(identify, policy=self.policy.values())
+        self._desk = Desk(self.broker, self.policy, self._find)
+        self._tokens: list[Token[System]] = []
+
+    @classmethod
+    def local(
+        cls,
+        home: Path | str | None = None,
+        *,
+        prompt: Prompt | None = None,
+        policy: Policy | None = None,
+        clock: Clock | None = None,
+        observers: tuple[Observer, ...] = (),
+    ) -> Self:
+        """The system of this machine: real readers, this user's virtual ones, and this user's stores.
+
+        Args:
+            home: where everything is kept; by default ``CALAIS_HOME``, else the platform's directories.
+            prompt: who is asked for PINs; ``None`` = nobody.
+            policy: by default the policy files.
+            clock: the time.
+            observers: see every exchange with a card.
+
+        A PC/SC service that does not answer is no error: ``notes`` says so once the readers have been looked for.
+
+        Raises:
+            BadParameter: a policy file is wrong.
+            WinError: the stores cannot be opened.
+        """
+        places = Places.of(home)
+        return cls(
+            SystemStores(open_database(str(places.store) if places.store else None, home=places.data)),
+            sources=[RealReaders()],
+            prompt=prompt,
+            policy=policy or Policy.from_files(*places.policies),
+            clock=clock,
+            virtual=VirtualReaders(places.virtual),
+            observers=observers,
+        )
+
+    def __repr__(self) -> str:
+        return f"<System of {len(self._readers)} readers>"
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_current.set(self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._tokens.pop())
+        if not self._tokens:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of readers and stores; every verified PIN counts no more. Harmless when repeated."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+        self.broker.cache.clear()
+        self.stores.close()
+
+    # --- readers ---
+
+    def readers(self) -> list[ReaderStatus]:
+        """All readers and what is in them, without an exchange: of this process, virtual, real."""
+        found = []
+        for reader in self._refreshed():
+            try:
+                found.append(reader.status())
+            except ReaderUnavailable:
+                continue
+        return found
+
+    def reader(self, name: str) -> Reader:
+        """The reader ``name``.
+
+        Raises:
+            ReaderUnavailable: ``SCARD_E_UNKNOWN_READER``, there is none; the next step names those there are.
+        """
+        for reader in self._refreshed():
+            if reader.name == name:
+                return reader
+        known = ", ".join(self._readers) or "none"
+        detail = f"there is no reader {name!r}"
+        raise ReaderUnavailable(Code.SCARD_E_UNKNOWN_READER, detail, next_step=f"there are: {known}")
+
+    def _refreshed(self) -> list[Reader]:
+        ports = self._ports()
+        for name in [name for name in self._readers if name not in ports]:
+            self._readers.pop(name).close()
+        for name, port in ports.items():
+            if name not in self._readers:
+                self._readers[name] = self._new_reader(port)
+        return [self._readers[name] for name in ports]
+
+    def _ports(self) -> dict[str, Port]:
+        ports: dict[str, Port] = {}
+        self.notes = []
+        for source in self._sources:
+            try:
+                ports |= {port.name: port for port in source.ports() if port.name not in ports}
+            except WinError as error:
+                self.notes.append(str(error))
+        return ports
+
+    def _new_reader(self, port: Port) -> Reader:
+        return Reader(
+            port,
+            self._identify,
+            hold_s=self.policy.transaction_timeout_ms / 1000,
+            clock=self.clock,
+            observers=self._observers,
+        )
+
+    # --- card objects in this process ---
+
+    def insert(self, card: LoopbackCard | str, reader: str = DEFAULT_READER) -> None:
+        """Put a card into a reader of this process, which is added if it is missing; by name, a virtual card of ours.
+
+        Raises:
+            WinError: ``SCARD_E_SHARING_VIOLATION``, there is a card in it.
+        """
+        if isinstance(card, str):
+            self._shared().insert(card, reader)
+        else:
+            self._slots.plug(reader).insert(card)
+
+    def remove(self, reader: str = DEFAULT_READER) -> None:
+        """Take the card out of a reader; the empty reader stays.
+
+        Raises:
+            ReaderUnavailable: there is no such reader that can be emptied by program.
+        """
+        if reader in self._slots:
+            self._slots.slot(reader).remove()
+        else:
+            self._shared().remove(reader)
+
+    def plug(self, reader: str) -> None:
+        """Add an empty reader to this process."""
+        self._slots.plug(reader)
+
+    def unplug(self, reader: str) -> None:
+        """Take a reader away, with the card in it.
+
+        Raises:
+            ReaderUnavailable: there is no such reader that can be taken away by program.
+        """
+        if reader in self._slots:
+            self._slots.unplug(reader)
+        else:
+            self._shared().unplug(reader)
+
+    def _shared(self) -> VirtualReaders:
+        if self.virtual is None:
+            raise ReaderUnavailable(Code.SCARD_E_UNKNOWN_READER, "there is no such reader in this process")
+        return self.virtual
+
+    # --- cards ---
+
+    def card(self, reader: str | None = None) -> Card:
+        """The card in ``reader``; without one, the only card there is.
+
+        Raises:
+            NoCard: there is none.
+            BadParameter: there are several, and no reader is named.
+            WinError: the card cannot be read, or no driver knows it.
+        """
+        if reader is not None:
+            return Card.open(self.reader(reader), self._desk)
+        present = [status.name for status in self.readers() if status.present]
+        if not present:
+            raise NoCard(detail="there is no card in any reader", next_step="insert a card")
+        if len(present) > 1:
+            raise BadParameter(detail="there are several cards", next_step=f"name a reader: {', '.join(present)}")
+        return Card.open(self.reader(present[0]), self._desk)
+
+    def cards(self) -> list[Card]:
+        """The cards that can be read, in the order of the readers; ``examine`` also gives those that cannot."""
+        return [card for _, card in self.examine() if isinstance(card, Card)]
+
+    def examine(self) -> list[tuple[ReaderStatus, Card | WinError]]:
+        """Every card that is inserted, or why it cannot be read."""
+        return [(status, self._open(status.name)) for status in self.readers() if status.present]
+
+    def _open(self, reader: str) -> Card | WinError:
+        try:
+            return Card.open(self.reader(reader), self._desk)
+        except WinError as error:
+            return error
+
+    def _find(self, card_id: bytes, *, besides: Reader) -> Reader | None:
+        """The reader that holds the card ``card_id`` now, other than ``besides``."""
+        for status, card in self.examine():
+            if isinstance(card, Card) and card.card_id == card_id and status.name != besides.name:
+                return self.reader(status.name)
+        return None
+
+    def _cards_for_keys(self, reader: str | None) -> list[Card]:
+        if reader is not None:
+            return [self.card(reader)]
+        statuses = self.readers()
+        if not statuses:
+            raise ReaderUnavailable(Code.SCARD_E_NO_READERS_AVAILABLE, "there is no reader")
+        if not any(status.present for status in statuses):
+            raise NoCard(detail="there is no card in any reader", next_step="insert the card")
+        return self.cards()
+
+    # --- stores ---
+
+    def store(self, name: str = "My") -> CertificateStore:
+        """The current user's store ``name``.
+
+        Raises:
+            WinError: it cannot be opened.
+        """
+        return CertificateStore.open(self.stores, name)
+
+    def propagate(self, reader: str | None = None) -> list[Outcome]:
+        """Read the inserted cards into the ``My`` store now; one outcome for each certificate.
+
+        Args:
+            reader: this reader only. Without one, a card that cannot be read is passed over, with a note.
+
+        Raises:
+            NoCard, ReaderUnavailable: nothing to read in ``reader``.
+            WinError: the store cannot be opened.
+        """
+        from calais.apps.propagation.apply import propagate  # noqa: PLC0415 - the one use that the facade offers
+        from calais.apps.propagation.plan import Rules  # noqa: PLC0415
+
+        if not self.policy.propagation_enabled:
+            return []
+        rules = Rules(expired=self.policy.propagation_expired)
+        cards = [self.card(reader)] if reader is not None else self._readable()
+        with self.store("My") as store:
+            return [outcome for card in cards for outcome in propagate(card, store, rules, self.clock.now())]
+
+    def _readable(self) -> list[Card]:
+        seen = self.examine()
+        self.notes += [f"{status.name}: {card}" for status, card in seen if isinstance(card, WinError)]
+        return [card for _, card in seen if isinstance(card, Card)]
+
+
+def current() -> System:
+    """The system of the innermost ``with system:``; outside of any, this machine's, opened once per context."""
+    system = _current.get(None)
+    if system is None:
+        system = System.local()
+        _current.set(system)
+    return system
+
+
+def open_card(reader: str | None = None) -> Card:
+    """The card in ``reader``, or the only one there is, of the current system (see ``System.card``)."""
+    return current().card(reader)

@@ -1,0 +1,111 @@
+"""Virtual cards for tests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from calais.cards.base import BytesMemory, VirtualCard
+from calais.cards.piv import spec
+from calais.cards.piv.card_authority import Authority, default_keys
+from calais.cards.piv.card_keys import PrivateKey
+from calais.cards.piv.image import load_image
+from calais.cards.piv.personalise import MADE, Keys, new_card, virtual_card
+from calais.win.errors import BadParameter
+
+NO_GUID = bytes(spec.GUID_SIZE)  # a CHUID whose GUID is not filled: the card then has no names of its own
+
+
+def virtual_piv(  # noqa: PLR0913 - each is an independent property of a card
+    *,
+    pin: str = "123456",
+    puk: str = "12345678",
+    management_key: bytes = spec.DEFAULT_MANAGEMENT_KEY,
+    management_key_algorithm: str | None = None,
+    keys: Keys | None = None,
+    chuid_guid: bytes | None = None,
+    container_names: str = "windows",
+    read_only: bool = False,
+    extended: bool = True,
+    seed: int | str | bytes | None = None,
+    image: Path | str | None = None,
+) -> VirtualCard:
+    """A virtual PIV card in memory.
+
+    Args:
+        pin: 6 to 8 digits.
+        puk: 6 to 8 characters.
+        management_key: 16, 24 or 32 bytes.
+        management_key_algorithm: ``"3DES"``, ``"AES128"``, ``"AES192"`` or ``"AES256"``; told by the length if not
+            given, 24 = 3DES.
+        keys: ``{0x9A: (private_key, certificate or None), …}``; by default RSA-2048 in 9A and 9D and P-256 in 9C, with
+            certificates from a test authority. The RSA keys are the same for all cards of one process, because making
+            one takes long; cards with a ``seed`` have them, too.
+        chuid_guid: 16 bytes as in tag 34; ``b""`` = no CHUID at all; ``None`` = random.
+        container_names: ``"volatile"`` makes the names change at every enumeration (a CHUID without a GUID).
+        read_only: the card has no management key.
+        extended: whether it knows extended lengths.
+        seed: makes the card's randomness reproducible.
+        image: a folder with the contents of a real card.
+
+    Raises:
+        BadParameter: a value that a card cannot have.
+    """
+    if container_names not in ("windows", "volatile"):
+        raise BadParameter(detail=f'container_names is "windows" or "volatile", not {container_names!r}')
+    if container_names == "volatile" and not chuid_guid:
+        chuid_guid = NO_GUID if chuid_guid is None else b""
+    elif container_names == "volatile":
+        raise BadParameter(detail="a card with a CHUID GUID has stable container names")
+    random = seeded(seed)
+    memory = BytesMemory()
+    new_card(
+        memory,
+        random,
+        pin=pin,
+        puk=puk,
+        management_key=management_key,
+        management_key_algorithm=management_key_algorithm,
+        keys=_default_keys(random) if keys is None and image is None else keys,
+        chuid_guid=chuid_guid,
+        read_only=read_only,
+        extended=extended,
+        image=None if image is None else load_image(image),
+    )
+    return virtual_card(memory, random)
+
+
+def seeded(seed: int | str | bytes | None) -> Callable[[int], bytes]:
+    """Randomness: the machine's own, or (with a seed) the same bytes in every run."""
+    if seed is None:
+        return os.urandom
+    start = seed if isinstance(seed, bytes) else str(seed).encode()
+    rolls = iter(range(1 << 62))
+
+    def random(size: int) -> bytes:
+        return hashlib.shake_256(start + b":" + str(next(rolls)).encode()).digest(size)
+
+    return random
+
+
+@cache
+def test_rsa_key(name: str) -> rsa.RSAPrivateKey:
+    """The RSA-2048 key called ``name`` of this process."""
+    del name
+    return rsa.generate_private_key(65537, 2048)
+
+
+test_rsa_key.__test__ = False  # type: ignore[attr-defined]  # its name begins as a test's does
+
+
+def _default_keys(random: Callable[[int], bytes]) -> Keys:
+    known: dict[int, PrivateKey] = {
+        spec.REF_PIV_AUTH: test_rsa_key("9A"),
+        spec.REF_KEY_MANAGEMENT: test_rsa_key("9D"),
+    }
+    return default_keys(random, MADE, Authority.create("Calais Test CA", random, MADE), known=known)

@@ -1,0 +1,135 @@
+"""Fakes for tests: a prompt that knows the answer, a clock that stands still, a transport that fails on demand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from calais.minidriver.pins import Pin
+from calais.provider.prompt import PinRequest
+from calais.transport.base import Transport
+from calais.win.errors import WinError
+
+
+class FixedPrompt:
+    """Answers every prompt with the same PIN, and counts.
+
+    Args:
+        pin: the answer; ``None`` = gives up each time.
+
+    ``count``: how often it was asked; ``requests``: what it was asked.
+    """
+
+    def __init__(self, pin: str | bytes | None) -> None:
+        self._pin = None if pin is None else Pin(pin)
+        self.requests: list[PinRequest] = []
+
+    @property
+    def count(self) -> int:
+        """How often it was asked."""
+        return len(self.requests)
+
+    def ask(self, request: PinRequest) -> Pin | None:
+        """The PIN (see ``Prompt``)."""
+        self.requests.append(request)
+        return self._pin
+
+
+class FakeClock:
+    """A clock that moves when it is told to (see ``calais.resource.clock.Clock``).
+
+    Args:
+        start: the date and time at first, UTC.
+    """
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start = start
+        self._passed = 0.0
+        self._waiting: list[threading.Condition] = []
+
+    def monotonic(self) -> float:
+        """Seconds since ``start``."""
+        return self._passed
+
+    def now(self) -> datetime:
+        """The date and time, in UTC."""
+        return self._start + timedelta(seconds=self._passed)
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        """Wait on ``condition``, which the caller holds, until notified, or until ``advance`` moves the clock."""
+        if seconds <= 0:
+            return
+        self._waiting.append(condition)
+        condition.wait()
+        self._waiting.remove(condition)
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` pass; whoever waits looks at the clock again."""
+        self._passed += seconds
+        for condition in list(self._waiting):
+            with condition:
+                condition.notify_all()
+
+
+class FaultyTransport:
+    """A transport with faults in it.
+
+    Args:
+        inner: the transport that works.
+        faults: what happens at each exchange, in order: ``None`` = it works; an error is raised instead of the
+            exchange; bytes are returned instead of the card's answer; a callable gets the card's answer and returns
+            another. After the last one everything works.
+    """
+
+    def __init__(
+        self, inner: Transport, faults: Sequence[WinError | bytes | Callable[[bytes], bytes] | None] = ()
+    ) -> None:
+        self.inner = inner
+        self.faults = list(faults)
+
+    @property
+    def reader(self) -> str:
+        """Name of the reader."""
+        return self.inner.reader
+
+    @property
+    def atr(self) -> bytes:
+        """Answer to reset."""
+        return self.inner.atr
+
+    @property
+    def protocol(self) -> int:
+        """0 for T=0, 1 for T=1."""
+        return self.inner.protocol
+
+    @property
+    def epoch(self) -> int:
+        """See ``Transport.epoch``."""
+        return self.inner.epoch
+
+    def begin(self) -> None:
+        """Take the card."""
+        self.inner.begin()
+
+    def end(self, *, reset: bool = False) -> None:
+        """Give the card back."""
+        self.inner.end(reset=reset)
+
+    def transmit(self, command: bytes) -> bytes:
+        """One exchange, or the next fault."""
+        fault = self.faults.pop(0) if self.faults else None
+        if isinstance(fault, WinError):
+            raise fault
+        if isinstance(fault, bytes):
+            return fault
+        answer = self.inner.transmit(command)
+        return answer if fault is None else fault(answer)
+
+    def reset(self) -> None:
+        """Reset the card."""
+        self.inner.reset()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.inner.close()
