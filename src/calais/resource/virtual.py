@@ -281,8 +281,13 @@ class FilePort:
         return FileTransport(self.home, self.name, card, insertion)
 
     def _read_atr(self, card: str, insertion: int) -> bytes:
+        """The ATR; a card whose file is damaged does not answer, and whoever connects to it is told why."""
         if self._atr[0] != insertion:
-            self._atr = (insertion, self.home.power_up(FileMemory(self.home.path(card)), os.urandom).atr)
+            try:
+                atr = self.home.power_up(FileMemory(self.home.path(card)), os.urandom).atr
+            except WinError:
+                return b""
+            self._atr = (insertion, atr)
         return self._atr[1]
 
 
