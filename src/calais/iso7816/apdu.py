@@ -47,12 +47,15 @@ class Command:
 
     def check(self, *, extended: bool) -> None:
         """Raise the ``BadParameter`` that ``encode`` would."""
-        if not all(0 <= byte <= 0xFF for byte in (self.cla, self.ins, self.p1, self.p2)):
-            raise BadParameter(detail="a header byte of the command is not a byte")
-        data_max, le_max = (EXTENDED_MAX, EXTENDED_LE_MAX) if extended else (SHORT_DATA_MAX, SHORT_LE_MAX)
-        if len(self.data) > data_max:
+        self.check_frame(extended=extended)
+        if len(self.data) > (EXTENDED_MAX if extended else SHORT_DATA_MAX):
             raise BadParameter(detail=f"{len(self.data)} bytes of command data do not fit one APDU")
-        if self.le is not None and not 0 < self.le <= le_max:
+
+    def check_frame(self, *, extended: bool) -> None:
+        """Raise the ``BadParameter`` that ``encode`` would for anything but the length of the data."""
+        if (self.cla | self.ins | self.p1 | self.p2) & ~0xFF:
+            raise BadParameter(detail="a header byte of the command is not a byte")
+        if self.le is not None and not 0 < self.le <= (EXTENDED_LE_MAX if extended else SHORT_LE_MAX):
             raise BadParameter(detail=f"expected length {self.le} does not fit one APDU")
 
     def _short_body(self) -> bytes:
@@ -144,7 +147,10 @@ class Response:
 
 def chain(command: Command, limit: int = SHORT_DATA_MAX) -> Iterator[Command]:
     """Split ``command`` into a chain of commands with at most ``limit`` data bytes each (ISO 7816-4, 5.3.3)."""
-    pieces = [command.data[i : i + limit] for i in range(0, len(command.data), limit)] or [b""]
+    if len(command.data) <= limit:
+        yield command
+        return
+    pieces = [command.data[i : i + limit] for i in range(0, len(command.data), limit)]
     for piece in pieces[:-1]:
         yield replace(command, cla=command.cla | CLA_CHAIN, data=piece, le=None)
     yield replace(command, data=pieces[-1])

@@ -164,19 +164,20 @@ class Channel:
     def send(self, command: Command, *, collect: bool = True) -> Response:
         """What ``Transaction.send`` does, once it has made sure that the transaction is open."""
         # Refused whole, before the first part of a chain has gone out.
-        replace(command, data=b"").check(extended=True)
+        command.check_frame(extended=True)
         sender = self._stack()
         response = sender(command)
         return _collect(sender, command, response) if collect else response
 
     def _exchange(self, command: Command) -> Response:
         raw = command.encode(extended=self.extended)
-        start = time.monotonic()
+        start = time.monotonic() if self._observers else 0.0
         answer = self.transport.transmit(raw)
         self.counter.add(raw, answer)
-        seen = Exchange(raw, answer, time.monotonic() - start)
-        for observer in self._observers:
-            observer(seen)
+        if self._observers:
+            seen = Exchange(raw, answer, time.monotonic() - start)
+            for observer in self._observers:
+                observer(seen)
         return Response.decode(answer)
 
 
@@ -244,9 +245,12 @@ def _with_fitting_length(send: Sender, *, extended: bool, protocol: int) -> Send
     """``le`` as the card's lengths and protocol allow it: 65536 means "all that fits", T=0 has no case 4."""
 
     def fitting_length(command: Command) -> Response:
-        if command.le is None or (protocol == 0 and command.data):
+        if command.le is None:
+            return send(command)
+        if protocol == 0 and command.data:
             return send(replace(command, le=None))
-        return send(command if extended else replace(command, le=min(command.le, apdu.SHORT_LE_MAX)))
+        too_long = command.le > apdu.SHORT_LE_MAX and not extended
+        return send(replace(command, le=apdu.SHORT_LE_MAX) if too_long else command)
 
     return fitting_length
 
@@ -267,6 +271,8 @@ def _with_chaining(send: Sender, *, extended: bool) -> Sender:
 
 def _collect(send: Sender, command: Command, response: Response) -> Response:
     """Follow 61xx with GET RESPONSE until the answer is whole, bounded in bytes, pieces and empty pieces."""
+    if response.sw1 != SW.MORE_DATA >> 8:
+        return response
     data, pieces, empty = bytearray(response.data), 0, 0
     while response.sw1 == SW.MORE_DATA >> 8:
         le = response.sw2 or apdu.SHORT_LE_MAX
