@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils, x25519
 
 from calais.cards.base import BytesMemory
-from calais.cards.piv import card_keys
+from calais.cards import arithmetic
 from calais.cards.piv.personalise import new_card, virtual_card
 
 SELECT = "00A404000BA000000308000010000100"
@@ -119,7 +119,7 @@ def test_an_inconsistent_key_never_answers(rsa_key):
     good = rsa_key.private_numbers()
     bad = rsa.RSAPrivateNumbers(good.p, good.q, good.d, good.dmp1 + 2, good.dmq1, good.iqmp, good.public_numbers)
     with pytest.raises(ValueError):
-        card_keys.rsa_private(bad, 12345, os.urandom)
+        arithmetic.rsa_private(bad, 12345, os.urandom)
 
 
 @pytest.mark.parametrize(("curve", "algorithm"), [(ec.SECP256R1(), 0x11), (ec.SECP384R1(), 0x14)])

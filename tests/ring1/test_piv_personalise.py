@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from calais.cards.base import BytesMemory
+from calais.cards.front import build_atr
 from calais.cards.piv import spec
-from calais.cards.piv.applet import build_atr
 from calais.cards.piv.card_authority import Authority, default_keys
 from calais.cards.piv.card_fascn import build_fasc_n
 from calais.cards.piv.image import load_image

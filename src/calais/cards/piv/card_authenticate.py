@@ -10,10 +10,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from calais.cards.arithmetic import same
+from calais.cards.front import Refusal
 from calais.cards.piv import card_keys, spec
-from calais.cards.piv.card_keys import CardKey, same
+from calais.cards.piv.card_keys import CardKey
 from calais.cards.piv.spec import Algorithm, Origin, PinPolicy, TouchPolicy
-from calais.cards.piv.state import CardState, ManagementKey, Refusal
+from calais.cards.piv.state import CardState, ManagementKey
 from calais.iso7816 import tlv
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from calais.cards.front import Random
 from calais.cards.piv import card_keys, spec
-from calais.cards.piv.card_keys import PrivateKey, PublicKey, Random
+from calais.cards.piv.card_keys import PrivateKey, PublicKey
 
 VALID_DAYS = 3652
 SERIAL_BYTES = 16

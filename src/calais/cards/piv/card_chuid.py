@@ -10,10 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from calais.cards.front import Random
 from calais.cards.piv import spec
 from calais.cards.piv.card_authority import OID_CONTENT_SIGNING, Authority, key_usage, new_p256
 from calais.cards.piv.card_fascn import build_fasc_n
-from calais.cards.piv.card_keys import Random
 from calais.iso7816 import tlv
 
 OID_CHUID = "2.16.840.1.101.3.6.1"

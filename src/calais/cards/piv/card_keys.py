@@ -5,14 +5,14 @@ The card knows no padding: an RSA input is a number, an EC input a hash, as SP 8
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils, x25519
 
+from calais.cards.arithmetic import new_ec_key, rsa_operation
+from calais.cards.front import Random
 from calais.cards.piv import spec
 from calais.cards.piv.spec import Algorithm
 from calais.iso7816 import tlv
@@ -20,23 +20,15 @@ from calais.win.errors import BadData
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey
-Random = Callable[[int], bytes]
 
 PUBLIC_EXPONENT = 65537
 HEADER_SIZE = 4
 CURVES: dict[int, ec.EllipticCurve] = {Algorithm.P256: ec.SECP256R1(), Algorithm.P384: ec.SECP384R1()}
-_CURVE_ORDERS = {
-    Algorithm.P256: 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
-    Algorithm.P384: 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
-}
 _ECDSA = {
     Algorithm.P256: ec.ECDSA(utils.Prehashed(hashes.SHA256())),
     Algorithm.P384: ec.ECDSA(utils.Prehashed(hashes.SHA384())),
 }
 _ECDH = ec.ECDH()
-_PKCS1 = padding.PKCS1v15()
-_AS_IT_IS = utils.NoDigestInfo()
-PKCS1_HEAD = b"\x00\x01" + b"\xff" * 8
 
 
 @dataclass(eq=False)
@@ -98,7 +90,7 @@ class CardKey:
                 raise ValueError("a hash of at most the field's size is due")
             return private.sign(data.rjust(size, b"\0"), _ECDSA[Algorithm(self.algorithm)])
         if isinstance(private, rsa.RSAPrivateKey):
-            return self._rsa(private, data, random)
+            return rsa_operation(private, self.numbers, data, random)
         if isinstance(private, ed25519.Ed25519PrivateKey):
             return private.sign(data)
         raise ValueError("this key does not sign")
@@ -117,44 +109,6 @@ class CardKey:
         if isinstance(private, x25519.X25519PrivateKey):
             return private.exchange(x25519.X25519PublicKey.from_public_bytes(peer))
         raise ValueError("this key does not agree")
-
-    def _rsa(self, private: rsa.RSAPrivateKey, block: bytes, random: Random) -> bytes:
-        size = spec.RSA_BITS[self.algorithm] // 8
-        if len(block) != size:
-            raise ValueError("a block of the modulus' size is due")
-        payload = type_1_payload(block)
-        if payload:
-            # The same number, computed by OpenSSL: its one private operation that takes a payload of our choice.
-            return private.sign(payload, _PKCS1, _AS_IT_IS)
-        number = int.from_bytes(block, "big")
-        if number >= self.numbers.public_numbers.n:
-            raise ValueError("the block is not below the modulus")
-        return rsa_private(self.numbers, number, random).to_bytes(size, "big")
-
-
-def type_1_payload(block: bytes) -> bytes:
-    """The payload of a PKCS #1 block of type 1 (``00 01 FF… 00 payload``, RFC 8017, 9.2), ``b""`` for any other."""
-    if not block.startswith(PKCS1_HEAD):
-        return b""
-    end = block.find(0, 2)
-    return block[end + 1 :] if end > 0 and block.count(0xFF, 2, end) == end - 2 else b""
-
-
-def rsa_private(numbers: rsa.RSAPrivateNumbers, block: int, random: Random) -> int:
-    """``block`` to the private exponent: Chinese remainders, blinded, and checked against faults (RFC 8017, 5.1.2).
-
-    Raises:
-        ValueError: the numbers do not belong together.
-    """
-    n, e = numbers.public_numbers.n, numbers.public_numbers.e
-    blind = int.from_bytes(random((n.bit_length() + 7) // 8), "big") % (n - 2) + 2
-    blinded = block * pow(blind, e, n) % n
-    of_p = pow(blinded, numbers.dmp1, numbers.p)
-    of_q = pow(blinded, numbers.dmq1, numbers.q)
-    result = (of_q + (of_p - of_q) * numbers.iqmp % numbers.p * numbers.q) * pow(blind, -1, n) % n
-    if pow(result, e, n) != block:
-        raise ValueError("the private key is inconsistent")
-    return result
 
 
 def algorithm_of(key: object) -> Algorithm | None:
@@ -179,11 +133,7 @@ def generate(algorithm: int, random: Random) -> PrivateKey:
     if algorithm in spec.RSA_BITS:
         return rsa.generate_private_key(PUBLIC_EXPONENT, spec.RSA_BITS[algorithm])
     if algorithm in CURVES:
-        order = _CURVE_ORDERS[Algorithm(algorithm)]
-        # 64 bits more than the order has make the bias of the remainder negligible (FIPS 186-5, A.2.1)
-        return ec.derive_private_key(
-            int.from_bytes(random(spec.EC_FIELD_BYTES[algorithm] + 8), "big") % (order - 1) + 1, CURVES[algorithm]
-        )
+        return new_ec_key(CURVES[algorithm], random)
     if algorithm == Algorithm.ED25519:
         return ed25519.Ed25519PrivateKey.from_private_bytes(random(32))
     if algorithm == Algorithm.X25519:
@@ -245,8 +195,3 @@ def _rsa_from_import(bits: int, members: dict[int, bytes]) -> PrivateKey:
     d = pow(PUBLIC_EXPONENT, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(PUBLIC_EXPONENT, p * q)
     return rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, public).private_key()
-
-
-def same(left: bytes, right: bytes) -> bool:
-    """Whether two secrets are equal, in a time that depends on their length alone."""
-    return hmac.compare_digest(left, right)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from calais.cards.front import Refusal
 from calais.cards.piv import spec
 from calais.cards.piv.spec import Access
-from calais.cards.piv.state import CardState, Refusal
+from calais.cards.piv.state import CardState
 from calais.iso7816 import tlv
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from calais.cards.arithmetic import same
+from calais.cards.front import Refusal
 from calais.cards.piv import spec
-from calais.cards.piv.card_keys import same
-from calais.cards.piv.state import CardState, Reference, Refusal
+from calais.cards.piv.state import CardState, Reference
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW
 

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from calais.cards.base import Memory, VirtualCard
+from calais.cards.front import Random
 from calais.cards.piv import card_keys, spec
 from calais.cards.piv.applet import PivApplet
 from calais.cards.piv.card_authority import VALID_DAYS, Authority, default_keys
@@ -26,7 +27,6 @@ from calais.cards.piv.state import (
     RECORD_OF_REFERENCE,
     ManagementKey,
     Profile,
-    Random,
     Reference,
     key_record,
     object_record,

@@ -1,24 +1,21 @@
 """What the virtual PIV card knows: records that survive power loss, and what it forgets at a reset.
 
-``Records`` stages changes and commits them once per command, all or nothing. ``CardState`` reads them as typed
-values. ``Volatile`` is replaced, never cleaned, so that nothing can be forgotten to be forgotten.
+``CardState`` reads the records as typed values. ``Volatile`` is replaced, never cleaned, so that nothing can be forgotten to be forgotten.
 
 Source: SP 800-73-4 part 1, 2.4 (security status), part 2, 3.2 (retry counters).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from calais.cards.base import Memory
+from calais.cards.front import Random, Records, Refusal
 from calais.cards.piv import spec
 from calais.cards.piv.card_keys import CardKey
 from calais.iso7816 import tlv
 from calais.iso7816.sw import SW
 from calais.win.errors import BadData
-
-Random = Callable[[int], bytes]
 
 LAYOUT = 1
 RECORD_CARD = "card"
@@ -26,64 +23,6 @@ RECORD_MANAGEMENT = "management"
 RECORD_OF_REFERENCE = {spec.REF_PIN: "pin", spec.REF_PUK: "puk", spec.REF_GLOBAL_PIN: "global-pin"}
 CARD_SIZE = 9
 FLAG_EXTENDED, FLAG_READ_ONLY = 1, 2
-
-
-class Refusal(Exception):
-    """The card answers ``sw`` and changes nothing; never leaves the applet."""
-
-    def __init__(self, sw: int) -> None:
-        super().__init__(f"{sw:04X}")
-        self.sw = sw
-
-
-class Records:
-    """The records of a memory, with changes staged until ``commit``."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._committed: dict[str, bytes] = {}
-        self.staged: dict[str, bytes | None] = {}
-        self.reload()
-
-    def reload(self) -> None:
-        """Forget everything and read the memory.
-
-        Raises:
-            BadData: the memory is damaged.
-        """
-        self._committed = self._memory.read()
-        self.staged = {}
-
-    def get(self, name: str) -> bytes | None:
-        """The record as last committed; ``None`` when there is none."""
-        return self._committed.get(name)
-
-    def put(self, name: str, value: bytes | None) -> None:
-        """Stage ``value`` (``None`` deletes)."""
-        self.staged[name] = value
-
-    def names(self, prefix: str) -> list[str]:
-        """Names of the committed records that begin with ``prefix``."""
-        return [name for name in self._committed if name.startswith(prefix)]
-
-    def commit(self) -> None:
-        """Make the staged changes durable.
-
-        Raises:
-            MemoryFailure: nothing was written, and the staged changes are dropped.
-            PowerLoss: the power went.
-        """
-        staged, self.staged = self.staged, {}
-        self._memory.commit(staged)
-        for name, value in staged.items():
-            if value is None:
-                self._committed.pop(name, None)
-            else:
-                self._committed[name] = value
-
-    def rollback(self) -> None:
-        """Drop the staged changes."""
-        self.staged.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +104,6 @@ class ManagementKey:
 
 
 @dataclass(slots=True)
-class Chain:
-    """A command whose data is still coming: its header without the chaining bit, and the data so far."""
-
-    head: bytes
-    data: bytearray = field(repr=False)
-
-
-@dataclass(slots=True)
 class Volatile:
     """What a reset takes: selected application, security status, half-finished protocols.
 
@@ -187,8 +118,6 @@ class Volatile:
     pin_is_fresh: bool = False
     managed: bool = False
     expected: tuple[int, bytes] | None = field(default=None, repr=False)
-    chain: Chain | None = None
-    pending: bytes = field(default=b"", repr=False)
 
 
 class CardState:
@@ -202,13 +131,26 @@ class CardState:
         self._policy: tuple[bytes | None, int] = (None, 0)
         self.profile = self._checked()
 
+    @property
+    def extended(self) -> bool:
+        """Whether the card knows extended lengths."""
+        return self.profile.extended
+
+    def restart(self) -> None:
+        """Forget what a reset takes."""
+        self.volatile = Volatile()
+
+    def revoke(self) -> None:
+        """Forget who was authenticated; the application stays selected."""
+        self.volatile = Volatile(selected=self.volatile.selected)
+
     def reload(self) -> None:
         """Read the memory again, as a card does when it is powered.
 
         Raises:
             BadData: the memory is damaged.
         """
-        self.volatile = Volatile()
+        self.restart()
         self.records.reload()
         self.profile = self._checked()
 

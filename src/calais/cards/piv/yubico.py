@@ -6,12 +6,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 
+from calais.cards.arithmetic import same
+from calais.cards.front import Refusal
 from calais.cards.piv import card_keys, spec
 from calais.cards.piv.card_authenticate import KEY_REFERENCES, policies
 from calais.cards.piv.card_keys import CardKey
 from calais.cards.piv.card_pins import pad
 from calais.cards.piv.spec import Origin, TouchPolicy
-from calais.cards.piv.state import CardState, ManagementKey, Reference, Refusal, object_record
+from calais.cards.piv.state import CardState, ManagementKey, Reference, object_record
 from calais.iso7816 import tlv
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW
@@ -72,7 +74,7 @@ def _key(state: CardState, ref: int) -> CardKey:
 
 def _pin_metadata(state: CardState, ref: int) -> bytes:
     reference = state.require_reference(ref)
-    default = card_keys.same(reference.value, DEFAULT_PUK_AND_PIN[ref])
+    default = same(reference.value, DEFAULT_PUK_AND_PIN[ref])
     return b"".join(
         (
             tlv.build(spec.TAG_METADATA_ALGORITHM, bytes((ALGORITHM_PIN,))),
@@ -86,7 +88,7 @@ def _management_metadata(state: CardState) -> bytes:
     key = state.management_key()
     if key is None:
         raise Refusal(SW.REFERENCE_NOT_FOUND)
-    default = card_keys.same(key.value, spec.DEFAULT_MANAGEMENT_KEY)
+    default = same(key.value, spec.DEFAULT_MANAGEMENT_KEY)
     return b"".join(
         (
             tlv.build(spec.TAG_METADATA_ALGORITHM, bytes((key.algorithm,))),
