@@ -21,7 +21,8 @@ from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.piv import filesystem, listing, operations, pins, spec, writing
+from calais.cards.piv import filesystem, listing, operations, spec, writing
+from calais.cards.piv import pins as piv_pins
 from calais.cards.piv.policy import PivPolicy
 from calais.cards.piv.view import CardView
 from calais.minidriver.api import CardIdentity, ContainerEntry, Minidriver
@@ -89,28 +90,28 @@ class PivMinidriver(Minidriver):
 
     def pin_list(self) -> int:
         """1 the PIN, 2 the management key, 3 the PUK, 4 the PIN for slot 9C."""
-        return pins.PIN_LIST
+        return piv_pins.PIN_LIST
 
     def pin_info(self, pin_id: int) -> PinInfo:
         """See ``pins.PINS``."""
-        return pins.info(pin_id)
+        return piv_pins.info(pin_id)
 
     def pin_status(self, pin_id: int) -> PinStatus:
         """One exchange, with an empty VERIFY, which uses up no try."""
-        return pins.status(self.view, pin_id)
+        return piv_pins.status(self.view, pin_id)
 
     def authenticated(self) -> int:
         """One exchange."""
-        return pins.authenticated(self.view)
+        return piv_pins.authenticated(self.view)
 
     def authenticate(self, pin_id: int, pin: Pin) -> None:
         """One exchange, after SELECT where this transaction does not know that PIV is selected.
 
         For PIN 4 what using key 9C takes is read beforehand, so that nothing comes between VERIFY and the signature.
         """
-        if pin_id == pins.USER_ALWAYS:
+        if pin_id == piv_pins.USER_ALWAYS:
             self._prepare_signature_key()
-        pins.authenticate(self.view, pin_id, pin)
+        piv_pins.authenticate(self.view, pin_id, pin)
 
     def _prepare_signature_key(self) -> None:
         if spec.REF_SIGNATURE not in self.memo.keys:
@@ -119,38 +120,38 @@ class PivMinidriver(Minidriver):
             except (NotFound, BadData, Unsupported):
                 return  # the signature will say what is wrong
 
-    def deauthenticate(self, pins_to_end: int) -> None:
+    def deauthenticate(self, pins: int) -> None:
         """One exchange; the management key's authentication ends only with a reset."""
-        pins.deauthenticate(self.view, pins_to_end)
+        piv_pins.deauthenticate(self.view, pins)
 
     def challenge(self, pin_id: int = Role.ADMIN) -> bytes:
         """A challenge for the management key, one block of its cipher."""
         if pin_id != Role.ADMIN:
             raise BadParameter(detail=f"PIN {pin_id} is not one of challenge and response")
-        return pins.challenge(self.view)
+        return piv_pins.challenge(self.view)
 
     def answer_challenge(self, response: bytes, pin_id: int = Role.ADMIN) -> None:
         """Answer ``challenge``."""
         if pin_id != Role.ADMIN:
             raise BadParameter(detail=f"PIN {pin_id} is not one of challenge and response")
-        pins.answer_challenge(self.view, response)
+        piv_pins.answer_challenge(self.view, response)
 
     def authenticate_admin(self, key: bytes) -> None:
         """Mutual authentication with the management key (16, 24 or 32 bytes); two exchanges."""
-        pins.authenticate_admin(self.view, key)
+        piv_pins.authenticate_admin(self.view, key)
 
     def change_admin_key(self, new: bytes) -> None:
         """Replace the management key (Yubico); 24 bytes stay Triple DES or AES-192, whichever the present key is."""
         writing.refuse_read_only(self.view)
-        pins.change_admin_key(self.view, new)
+        piv_pins.change_admin_key(self.view, new)
 
     def change_pin(self, pin_id: int, old: Pin, new: Pin) -> None:
         """Replace PIN (1 or 4, the same) or PUK (3); one exchange."""
-        pins.change(self.view, pin_id, old, new)
+        piv_pins.change(self.view, pin_id, old, new)
 
     def unblock_pin(self, pin_id: int, auth_id: int, auth: Pin, new: Pin) -> None:
         """Unblock PIN 1 (or 4) with the PUK (``auth_id`` 3); one exchange."""
-        pins.unblock(self.view, pin_id, auth_id, auth, new)
+        piv_pins.unblock(self.view, pin_id, auth_id, auth, new)
 
     # --- files -------------------------------------------------------------------------------------------------------
 

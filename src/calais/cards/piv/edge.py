@@ -35,6 +35,8 @@ LE_ALL = apdu.EXTENDED_LE_MAX  # the channel cuts it to 256 where the card has s
 LE_SHORT = apdu.SHORT_LE_MAX
 SHORT_ANSWER = 248  # bytes of a key operation's result that fit a short response with its tags
 PIN_MAX = spec.PIN_SIZE
+PIECES_MAX = 512  # GET RESPONSE for one object
+OBJECT_MAX = 64 * 1024  # bytes; five times the largest object of SP 800-73-4
 _TRIES = 0xFFF0
 
 # Status word -> code and what happened. What is not here is SCARD_E_UNEXPECTED.
@@ -97,12 +99,12 @@ def exchange(tx: Transaction, command: Command) -> Response:
     return send_wide(tx, command)
 
 
-def send_wide(tx: Transaction, command: Command) -> Response:
-    """``exchange`` without looking at what is selected."""
-    response = tx.send(command)
+def send_wide(tx: Transaction, command: Command, *, collect: bool = True) -> Response:
+    """``exchange`` without looking at what is selected; ``collect`` as in ``Transaction.send``."""
+    response = tx.send(command, collect=collect)
     if response.sw == SW.WRONG_LENGTH and tx.extended and _is_wide(command):
         tx.channel.extended = False
-        response = tx.send(command)
+        response = tx.send(command, collect=collect)
     return response
 
 
@@ -180,7 +182,18 @@ def get_data(tx: Transaction, tag: int) -> bytes | None:
         NotAuthenticated: it takes a PIN to read it.
         BadData: the answer does not end.
     """
-    return _object(exchange(tx, _get_data(tag, LE_ALL)), tag)
+    ensure_selected(tx)
+    response = send_wide(tx, _get_data(tag, LE_ALL), collect=False)
+    data, more, pieces = bytearray(response.data), response.sw1 == SW.MORE_DATA >> 8, 0
+    while more:
+        # The object says how long it is, so that one which never ends, or is none, is given up at once.
+        if pieces > PIECES_MAX or len(data) > OBJECT_MAX or (data and len(data) >= whole_length(data)):
+            raise BadData(detail=f"object {tag:X} goes on after its end", index=len(data))
+        pieces += 1
+        response = tx.send(Command(0, spec.INS_GET_RESPONSE, 0, 0, le=response.sw2 or LE_SHORT), collect=False)
+        data += response.data
+        more = response.sw1 == SW.MORE_DATA >> 8 and bool(response.data)
+    return _object(Response(bytes(data), response.sw), tag)
 
 
 def get_head(tx: Transaction, tag: int) -> Head | None:
@@ -204,11 +217,11 @@ def _object(response: Response, tag: int) -> bytes | None:
     fail(response, spec.INS_GET_DATA, f"reading object {tag:X}")
 
 
-def whole_length(head: bytes) -> int:
+def whole_length(head: bytes | bytearray) -> int:
     """Length in bytes of the data object that begins with ``head``; of ``head`` itself when it is not well-formed."""
     start = 2 if head[:1] == b"\x7f" else 1
     try:
-        length, at = tlv.read_length(head, start)
+        length, at = tlv.read_length(bytes(head[:8]), start)
     except BadData:
         return len(head)
     return at + length

@@ -75,7 +75,7 @@ def _freshness(view: CardView) -> bytes:
     for slot in view.slots():
         item = view.object(slot.certificate)
         known = listing.told_by_card(view, slot)
-        digest.update(item.length.to_bytes(4, "big") + item.head + bytes((known.algorithm if known else 0,)))
+        digest.update(item.length.to_bytes(8, "big") + item.head + bytes((known.algorithm if known else 0,)))
     value = digest.digest()
     containers, changes = int.from_bytes(value[:2], "little"), int.from_bytes(value[2:4], "little")
     return files.build_cardcf(view.memo.pin_changes, containers, changes)

@@ -171,7 +171,7 @@ def _entry(
         index=INDEX_OF[slot.ref],
         name=name,
         key_spec=key_spec_of(slot),
-        pin_id=PIN_OF_POLICY[slot.pin],
+        pin_id=int(PIN_OF_POLICY[slot.pin]),
         is_default=is_default,
         label=slot.label,
         size_bits=BITS_OF[known.algorithm] if known else 0,

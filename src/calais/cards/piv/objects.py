@@ -34,17 +34,18 @@ def content_of(answer: bytes, tag: int) -> bytes:
 def parse_certificate(content: bytes) -> bytes:
     """The certificate (DER) in a certificate container, expanded when it is compressed.
 
-    What the certificate begins with decides, for cards disagree about the bits of CertInfo.
+    What the certificate begins with decides, for cards disagree about the bits of CertInfo. Filling bytes after it
+    are left out. That it is a whole DER sequence is all that is looked at here.
 
     Raises:
         BadData: no certificate inside, neither DER nor gzip, or a stream that is malformed or expands too far.
     """
     value = tlv.require(tlv.parse(content), spec.TAG_CERTIFICATE).value
     if value[:2] == _GZIP_MAGIC:
-        return expand(value)
+        value = expand(value)
     if not value or value[0] != _DER_SEQUENCE:
         raise BadData(detail=f"a certificate begins with 30, not with {value[:1].hex() or 'nothing'}", index=0)
-    return value
+    return value[: tlv.read(value, 0)[1]]
 
 
 def expand(stream: bytes) -> bytes:

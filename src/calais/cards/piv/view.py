@@ -177,7 +177,10 @@ class CardView:
 
     def certificate(self, slot: spec.Slot) -> SlotCertificate | None:
         """The certificate of ``slot``, ``None`` when there is no such object; parsed once."""
-        item = self.object(slot.certificate)
+        try:
+            item = self.object(slot.certificate)
+        except BadData as problem:
+            return SlotCertificate(None, None, problem)
         if item.content is None:
             return None
         if not isinstance(item.parsed, SlotCertificate):
