@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from calais.provider.handles import OpenKey
+from calais.store.acquire import acquire
 from calais.store.objects import Certificate
 from calais.win.codes import Code
-from calais.win.errors import BadParameter, NotFound
+from calais.win.errors import BadParameter, NotFound, WinError
+from calais.win.flags import CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_COMPARE_KEY_FLAG
 
 if TYPE_CHECKING:
     from calais.system import System
 
+FLAGS = CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG | CRYPT_ACQUIRE_COMPARE_KEY_FLAG
 INDEX_DIGITS = 3
 THUMBPRINT_MIN = 4
 
@@ -54,13 +57,16 @@ def _is_named(certificate: Certificate, text: str) -> bool:
 
 
 def open_key(system: System, certificate: Certificate) -> OpenKey:
-    """The key that the link of ``certificate`` leads to; to be closed.
+    """The key that the link of ``certificate`` leads to, as CryptAcquireCertificatePrivateKey finds it; to be closed.
+
+    A link that leads nowhere is replaced when an inserted card has the key; the key is compared with the certificate's.
 
     Raises:
         NotFound: CRYPT_E_NO_KEY_PROPERTY, no link; NTE_BAD_KEYSET, the link leads nowhere.
         NoCard, ReaderUnavailable: nothing to look at.
+        WinError: NTE_BAD_PUBLIC_KEY, the container holds another key.
     """
-    info = certificate.key_prov_info
-    if info is None:
-        raise NotFound(Code.CRYPT_E_NO_KEY_PROPERTY, "the certificate has no link to a private key")
-    return system.keys.open_csp(info) if info.prov_type else system.keys.open_ksp(info)
+    handle = acquire(certificate.context, FLAGS, None, system.keys).handle
+    if not isinstance(handle, OpenKey):
+        raise WinError(Code.NTE_INVALID_HANDLE, "the key is not on a card")
+    return handle

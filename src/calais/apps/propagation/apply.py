@@ -18,7 +18,7 @@ from calais.store.model import CertificateContext
 from calais.store.objects import Certificate, CertificateStore
 from calais.store.stores import EMPTY
 from calais.win.errors import BadData, CardReset, NotFound, WinError
-from calais.win.flags.crypt32 import AddDisposition
+from calais.win.flags.crypt32 import AddDisposition, PropId
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ def propagate(card: Card, store: CertificateStore, rules: Rules, now: datetime) 
     properties = {
         sha1: {prop_id: found.get(prop_id) for prop_id in found.property_ids()} for sha1, found in known.items()
     }
-    return [_apply(step, store, known) for step in plan(items, properties, rules, now)]
+    return [_apply(step, store, known, now) for step in plan(items, properties, rules, now)]
 
 
-def _apply(step: Step, store: CertificateStore, known: dict[bytes, Certificate]) -> Outcome:
+def _apply(step: Step, store: CertificateStore, known: dict[bytes, Certificate], now: datetime) -> Outcome:
     item = step.item
     context: CertificateContext | None = None
     action, reason = step.action, step.reason
     try:
         if action in (Action.ADDED, Action.REFRESHED):
             inherit = AddDisposition.REPLACE_EXISTING_INHERIT_PROPERTIES
-            context = store.add(item.der, inherit, step.properties).context
+            context = store.add(item.der, inherit, {**step.properties, PropId.DATE_STAMP: now}).context
         elif action is Action.UNCHANGED:
             context = known[item.sha1].context
         elif item.der:
