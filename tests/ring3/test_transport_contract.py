@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from contextlib import ExitStack
 
 import pytest
 
+from calais.cards.base import BytesMemory
+from calais.cards.piv.personalise import new_card, virtual_card
 from calais.iso7816.apdu import Command
 from calais.testing.echo import INS_ECHO, INS_FILL, INS_IS_VERIFIED, INS_VERIFY, EchoCard
 from calais.testing.pcscd import PrivatePcscd
@@ -18,6 +21,7 @@ from calais.win.codes import Code
 from calais.win.errors import CardRemoved, CardReset, SharingViolation, WinError
 
 SHORT_S = 0.2
+PIN = "864209"
 ECHO = bytes((0, INS_ECHO, 0, 0))
 HELLO = ECHO + b"\x05hello"
 IS_VERIFIED = bytes((0, INS_IS_VERIFIED, 0, 0))
@@ -27,10 +31,8 @@ VERIFY = bytes((0, INS_VERIFY, 0, 0x80, 6)) + b"123456"
 class LoopbackStage:
     """A card, ours, and another user's connection to it."""
 
-    resets_in_transaction = True
-
-    def __init__(self):
-        self.card = EchoCard()
+    def __init__(self, card):
+        self.card = card
         self.transport = LoopbackTransport(self.card, timeout_s=SHORT_S)
 
     def other(self):
@@ -46,10 +48,8 @@ class LoopbackStage:
 class PcscStage:
     """The same behind a private pcscd; there nobody can reset a card in the middle of a transaction."""
 
-    resets_in_transaction = False
-
-    def __init__(self):
-        self.card = EchoCard()
+    def __init__(self, card):
+        self.card = card
         self._stack = ExitStack()
         self.pcscd = self._stack.enter_context(PrivatePcscd([self.card]))
         self.transport = self._connect()
@@ -70,8 +70,8 @@ class PcscStage:
 
 
 class RecordingStage(LoopbackStage):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, card):
+        super().__init__(card)
         self.plain, self.stream = self.transport, io.StringIO()
         self.transport = RecordingTransport(self.plain, self.stream)
 
@@ -81,8 +81,6 @@ class RecordingStage(LoopbackStage):
 
 class ReplayStage:
     """The recording of a test, in its second run: nobody else is there, and what happened happens again."""
-
-    resets_in_transaction = True
 
     def __init__(self, text):
         self.card = EchoCard()
@@ -106,16 +104,16 @@ def run(stage, scene):
     return stage
 
 
-def on_loopback(scene):
-    run(LoopbackStage(), scene)
+def on_loopback(scene, make_card=EchoCard):
+    run(LoopbackStage(make_card()), scene)
 
 
-def on_pcsc(scene):
-    run(PcscStage(), scene)
+def on_pcsc(scene, make_card=EchoCard):
+    run(PcscStage(make_card()), scene)
 
 
-def on_replay(scene):
-    recorded = run(RecordingStage(), scene)
+def on_replay(scene, make_card=EchoCard):
+    recorded = run(RecordingStage(make_card()), scene)
     replayed = run(ReplayStage(recorded.stream.getvalue()), scene)
     assert replayed.transport.finished
 
@@ -416,11 +414,52 @@ def test_a_channel_forgets_what_the_card_forgets(play):
     play(scene)
 
 
+def piv_card():
+    memory = BytesMemory()
+    new_card(memory, os.urandom, keys={}, pin=PIN)
+    return virtual_card(memory, os.urandom)
+
+
+@every_transport
+def test_a_piv_card_is_the_same_card_everywhere(play):
+    objects = []
+
+    def scene(stage):
+        channel = Channel(stage.transport)
+        assert channel.extended
+        with channel.begin() as transaction:
+            assert transaction.send(Command(0, 0xA4, 4, 0, bytes.fromhex("A000000308"), 256)).ok
+            assert transaction.send(Command(0, 0x20, 0, 0x80, PIN.encode() + b"\xff\xff")).ok
+            long = bytes.fromhex("5C035FC105") + b"\x53\x82\x0b\xb8" + bytes(3000)
+            assert transaction.send(Command(0, 0xDB, 0x3F, 0xFF, long)).sw == 0x6982
+            chuid = transaction.send(Command(0, 0xCB, 0x3F, 0xFF, bytes.fromhex("5C035FC102"), 65536))
+            assert chuid.ok
+            assert len(chuid.data) > 256
+            objects.append(chuid.data)
+
+    play(scene, piv_card)
+    assert len(set(objects)) == 1
+
+
+def test_the_trace_of_a_piv_card_is_free_of_its_pin():
+    stage = RecordingStage(piv_card())
+    with Channel(stage.transport, extended=False).begin() as transaction:
+        transaction.send(Command(0, 0xA4, 4, 0, bytes.fromhex("A000000308"), 256))
+        transaction.send(Command(0, 0x20, 0, 0x80, PIN.encode() + b"\xff\xff"))
+        transaction.send(Command(0, 0x24, 0, 0x80, PIN.encode() + b"\xff\xff" + b"7654321\xff"))
+        transaction.send(Command(0, 0x2C, 0, 0x80, b"12345678" + PIN.encode() + b"\xff\xff"))
+    text = stage.stream.getvalue()
+    assert len(parse(text.splitlines()).entries) == 4
+    for secret in (PIN.encode(), b"7654321", b"12345678"):
+        assert secret.hex() not in text.lower()
+        assert secret.decode() not in text
+
+
 # --- what only some transports promise
 
 
 def test_the_epoch_of_a_card_in_process_is_constant_while_only_we_use_it():
-    stage = LoopbackStage()
+    stage = LoopbackStage(EchoCard())
     epochs = set()
     for _ in range(3):
         stage.transport.begin()
@@ -431,7 +470,7 @@ def test_the_epoch_of_a_card_in_process_is_constant_while_only_we_use_it():
 
 
 def test_direct_use_of_a_card_in_process_changes_the_epoch():
-    stage = LoopbackStage()
+    stage = LoopbackStage(EchoCard())
     seen = [stage.transport.epoch]
     for use in (lambda: stage.card.process(HELLO), stage.card.reset, stage.card.power_cycle):
         use()
@@ -440,7 +479,7 @@ def test_direct_use_of_a_card_in_process_changes_the_epoch():
 
 
 def test_a_second_connection_never_repeats_the_epoch_of_a_first_that_was_used():
-    stage = LoopbackStage()
+    stage = LoopbackStage(EchoCard())
     stage.transport.begin()
     before = stage.transport.epoch
     stage.transport.transmit(HELLO)

@@ -257,7 +257,12 @@ class PcscTransport:
         def connect() -> int:
             return self._library.code("Connect", *arguments, ctypes.byref(handle), ctypes.byref(protocol))
 
-        code = bounded(connect, self.timeout_s, lambda _: context.close())
+        def give_up(code: int) -> None:
+            if not code:
+                self._library.code("Disconnect", handle, abi.LEAVE_CARD)
+            context.close()
+
+        code = bounded(connect, self.timeout_s, give_up)
         if code is None:
             raise self._busy()
         if code:

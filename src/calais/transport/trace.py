@@ -197,6 +197,7 @@ class Recorder:
     def reset(self) -> None:
         """Write down that the card was reset."""
         with self._mutex:
+            self._redaction = Redaction()
             self._write(Entry(is_reset=True).to_json())
 
     def _write(self, line: str) -> None:

@@ -23,6 +23,7 @@ DEFAULT_PORT = 35963
 MESSAGE_MAX = 0xFFFF
 POLL_S = 0.1
 RETRY_S = 0.1
+CONNECT_S = 1.0
 WRONG_LENGTH = b"\x67\x00"
 TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
@@ -135,6 +136,7 @@ def serve(
     Raises:
         ReaderUnavailable: no virtual reader answered for ``patience_s`` seconds.
         BadData: the card gave an answer too long for the protocol.
+        CardRemoved: the card lost its power; it has left the reader.
     """
     while not stop.is_set():
         link = _connect(host, port, stop, patience_s)
@@ -142,8 +144,10 @@ def serve(
             return
         with link:
             on_inserted()
-            _stay(Insertion(card), link, stop)
-            on_removed()
+            try:
+                _stay(Insertion(card), link, stop)
+            finally:
+                on_removed()
         # A reader that takes us and drops us at once must not make this a busy loop.
         stop.wait(RETRY_S)
 
@@ -152,7 +156,7 @@ def _connect(host: str, port: int, stop: threading.Event, patience_s: float) -> 
     deadline = time.monotonic() + patience_s
     while not stop.is_set():
         try:
-            link = socket.create_connection((host, port), timeout=max(POLL_S, deadline - time.monotonic()))
+            link = socket.create_connection((host, port), timeout=CONNECT_S)
         except OSError as error:
             if time.monotonic() >= deadline:
                 raise _nobody_listens(host, port) from error
