@@ -9,6 +9,7 @@ from typing import Protocol, Self, TypeVar
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from calais.minidriver.api import CardIdentity, Minidriver
+from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import Pin, PinStatus, Role
 from calais.provider.broker import PinBroker, is_always
 from calais.provider.container import Container, Containers
@@ -122,6 +123,12 @@ class Card:
         return self._reader.run(guarded)
 
     def _recognise(self, driver: Minidriver) -> None:
+        """Make sure of the card: it cannot have been exchanged since it was last proved on this connection."""
+        memo = driver.memo
+        proved = memo.identified is not None and memo.identified.same_insertion(Evidence.of(driver.tx))
+        if proved and memo.identity is not None and memo.identity.card_id == self.identity.card_id:
+            self._known = driver
+            return
         if driver.identity().card_id != self.identity.card_id:
             raise _OtherCard(detail=f"another card is in {self.reader} now", next_step="put the first one back")
         self._known = driver

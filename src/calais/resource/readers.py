@@ -7,7 +7,8 @@ granted in the order of asking. A job may not ask for its own reader again. So a
 The hold. A job gets a card transaction. When a PIN was verified in it, the transaction is held for a while after the
 job (TransactionTimeoutMilliseconds after the last one), so that the next job need not verify again and nobody else can
 use our PIN. The keeper ends the hold: it takes the PIN's effect back on the card, or resets the card where that is
-impossible, and gives the card away. Without a verified PIN the card is given away at once.
+impossible, and gives the card away. Without a verified PIN the card is given away at once, or, where each transaction
+would begin in doubt about what others did to the card, after the port's ``linger_s``.
 
 Recovery. A reset that is noticed before the job has completed an exchange costs one restart of that job; later, nobody
 can know what the card has done, and the job gets ``CardReset``. Who waits in line while the card is pulled gets
@@ -277,11 +278,12 @@ class Reader:
     # --- the hold ---
 
     def _hold(self, tx: Transaction) -> None:
-        if not (tx.open and tx.volatile.authenticated) or self.hold_s <= 0 or self._closed:
+        hold_s = self.hold_s if tx.volatile.authenticated else min(self.hold_s, self.port.linger_s)
+        if not tx.open or hold_s <= 0 or self._closed:
             self._end_hold()
             return
         now = self._now()
-        self._deadline = now + self.hold_s
+        self._deadline = now + hold_s
         if self._held_since is None:
             self._held_since = now
             with self._wake:

@@ -6,6 +6,9 @@ from calais.resource.slots import ReaderStatus
 from calais.transport.pcsc import PcscContext, PcscTransport, ReaderState
 from calais.win.errors import ReaderUnavailable
 
+# Others may use the card between any two transactions, so each begins with looking whether it is what it was.
+LINGER_S = 0.1
+
 
 class RealReaders:
     """The readers of the PC/SC service; it need not run. Each look has a context of its own, so any thread may."""
@@ -27,6 +30,8 @@ class RealPort:
     Args:
         name: as the service calls it.
     """
+
+    linger_s = LINGER_S
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -39,6 +39,10 @@ class Port(Protocol):
     def name(self) -> str:
         """The reader's name."""
 
+    @property
+    def linger_s(self) -> float:
+        """How long a transaction is kept after a job although no PIN was verified in it, in seconds."""
+
     def status(self) -> ReaderStatus:
         """The state of the reader now, without an exchange.
 
@@ -72,6 +76,8 @@ class Slot:
     Args:
         name: the reader's name.
     """
+
+    linger_s = 0.0
 
     def __init__(self, name: str) -> None:
         self.name = name

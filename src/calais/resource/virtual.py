@@ -259,6 +259,8 @@ class FilePort:
         name: the reader's name.
     """
 
+    linger_s = 0.0
+
     def __init__(self, home: VirtualReaders, name: str) -> None:
         self.home = home
         self.name = name
