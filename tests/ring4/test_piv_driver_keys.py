@@ -132,6 +132,18 @@ def test_a_key_that_was_deleted_elsewhere_is_not_found(desk):
         driver.sign(3, 2, DIGEST, Raw())
 
 
+def test_a_key_that_another_program_replaced_is_learnt_anew_after_one_refusal(desk):
+    with desk.driver() as driver:
+        driver.containers()
+    with admin(desk.elsewhere()) as driver:
+        public = driver.create_container(3, 3)
+        driver.delete_certificate(3)
+    with desk.driver() as driver:
+        with pytest.raises(WinError):
+            driver.sign(3, 2, DIGEST, Raw())
+        public.verify(der_signature(driver.sign(3, 2, DIGEST, Raw())), DIGEST, ec.ECDSA(SHA256))
+
+
 # --- decrypting and agreeing -----------------------------------------------------------------------------------------
 
 

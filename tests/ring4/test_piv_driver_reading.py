@@ -1,6 +1,7 @@
 """Identity, containers, names, files and freshness of a PIV card through the driver."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from pivdesk import GUID, INDEX, admin, certificate, der, four_keys, new_desk, p256, rsa_key
 
 from calais.cards.piv import edge, objects, spec
@@ -180,6 +181,27 @@ def test_an_unreadable_certificate_leaves_the_container_in_the_list(four):
                 driver.public_key(0)
 
 
+def test_a_certificate_file_that_cannot_be_read_says_so(four):
+    desk = new_desk(keys={0x9A: four[0x9A]})
+    put(desk, spec.TAG_PIV_AUTH_CERT, tlv.build(0x70, b"no certificate"))
+    with desk.driver() as driver:
+        for read in (lambda: driver.read_file("mscp", "kxc00"), lambda: driver.certificate(0)):
+            with pytest.raises(BadData) as failure:
+                read()
+            assert failure.value.code == Code.SCARD_E_COMM_DATA_LOST
+
+
+def test_a_certificate_for_a_key_that_no_piv_card_has_is_listed_and_read():
+    desk = new_desk()
+    foreign = der(certificate(ec.generate_private_key(ec.SECP521R1())))
+    with admin(desk) as driver:
+        driver.write_certificate(0, foreign)
+        assert [(entry.algorithm, entry.size_bits) for entry in driver.containers()] == [("", 0)]
+        assert driver.certificate(0) == foreign
+        with pytest.raises(Unsupported):
+            driver.public_key(0)
+
+
 def test_the_key_history_says_which_retired_slots_are_looked_at(four):
     desk = new_desk(keys=four)
     retired = der(certificate(p256(), "retired"))
@@ -315,6 +337,19 @@ def test_msroots_is_put_together_from_its_pieces():
     put(desk, spec.TAG_YUBICO_MSROOTS_FIRST, b"\x81\x00")
     with desk.driver() as driver, pytest.raises(BadData):
         driver.read_file("mscp", "msroots")
+
+
+def test_msroots_that_does_not_end_is_bad_data_and_a_read_only_card_has_none():
+    desk = new_desk()
+    for number in range(5):
+        put(desk, spec.TAG_YUBICO_MSROOTS_FIRST + number, tlv.build(0x82, b"more"))
+    with desk.driver() as driver, pytest.raises(BadData):
+        driver.read_file("mscp", "msroots")
+    desk.policy = {"piv.write": False}
+    with desk.driver() as driver:
+        assert driver.enum_files("mscp") == ["cmapfile"]
+        with pytest.raises(NotFound):
+            driver.read_file("mscp", "msroots")
 
 
 # --- never stale -----------------------------------------------------------------------------------------------------

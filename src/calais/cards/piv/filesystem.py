@@ -95,8 +95,8 @@ def roots(view: CardView) -> bytes | None:
             raise BadData(detail=f"object {tag:X} is not a piece of msroots")
         pieces.append(piece.value)
         if piece.tag == TAG_ROOTS_LAST:
-            break
-    return b"".join(pieces)
+            return b"".join(pieces)
+    raise BadData(detail="msroots does not end in the last of its objects")
 
 
 def enumerate_files(view: CardView, directory: str | None) -> list[str]:

@@ -57,15 +57,25 @@ def sign(view: CardView, index: int, key_spec: int, data: bytes, padding: Signin
     algorithm, size, ref = facts.algorithm, facts.size, _REF_AT[index]
     if facts.is_rsa:
         block = encode_signature(padding, data, size, view.memo.random)
-        return _of_length(edge.use_key(view.tx, algorithm, ref, block, size), size)
+        return _of_length(_use(view, facts, ref, block, size), size)
     if algorithm in _ECDSA_SPECS:
         if not data:
             raise BadParameter(detail="an empty digest")
         digest = data[:size].rjust(size, b"\0")
-        return raw_signature(edge.use_key(view.tx, algorithm, ref, digest, size), size)
+        return raw_signature(_use(view, facts, ref, digest, size), size)
     if algorithm == Algorithm.ED25519:
-        return _of_length(edge.use_key(view.tx, algorithm, ref, data, ED25519_SIGNATURE), ED25519_SIGNATURE)
+        return _of_length(_use(view, facts, ref, data, ED25519_SIGNATURE), ED25519_SIGNATURE)
     raise Unsupported(detail="an X25519 key does not sign")
+
+
+def _use(view: CardView, facts: KeyFacts, ref: int, block: bytes, size: int, *, tag: int = spec.TAG_CHALLENGE) -> bytes:
+    """``edge.use_key``; when the card refuses a key that others may have replaced, what is remembered of it goes."""
+    try:
+        return edge.use_key(view.tx, facts.algorithm, ref, block, size, tag=tag)
+    except (BadParameter, Unsupported, NotFound):
+        if not facts.seen.holds(view.now):
+            view.memo.keys.pop(ref, None)
+        raise
 
 
 def _of_length(result: bytes, size: int) -> bytes:
@@ -83,7 +93,7 @@ def decrypt(view: CardView, index: int, key_spec: int, data: bytes, padding: Dec
         raise WinError(Code.SCARD_E_INSUFFICIENT_BUFFER, f"{len(data)} bytes where the key's {facts.size} are due")
     if len(data) > facts.size:
         raise BadParameter(detail=f"{len(data)} bytes where the key's {facts.size} are due")
-    block = _of_length(edge.use_key(view.tx, facts.algorithm, _REF_AT[index], data, facts.size), facts.size)
+    block = _of_length(_use(view, facts, _REF_AT[index], data, facts.size), facts.size)
     return remove_decryption(padding, block)
 
 
@@ -94,8 +104,7 @@ def agree(view: CardView, index: int, peer_public: bytes) -> bytes:
     if facts.is_rsa or facts.algorithm == Algorithm.ED25519:
         raise Unsupported(detail=f"the key in slot {slot.name} is not for key agreement")
     _check_peer(facts, peer_public)
-    tag = spec.TAG_EXPONENTIATION
-    secret = edge.use_key(view.tx, facts.algorithm, slot.ref, peer_public, facts.size, tag=tag)
+    secret = _use(view, facts, slot.ref, peer_public, facts.size, tag=spec.TAG_EXPONENTIATION)
     return _of_length(secret, facts.size)
 
 
