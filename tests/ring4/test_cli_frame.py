@@ -62,7 +62,10 @@ def test_no_secret_is_ever_an_argument():
         for parameter in command.params:
             for word in ("pin", "puk", "management_key", "password"):
                 if word in (parameter.name or ""):
-                    assert parameter.is_flag or isinstance(parameter.type, click.Path), (path, parameter.name)
+                    assert parameter.is_flag or isinstance(parameter.type, click.Path | click.Choice), (
+                        path,
+                        parameter.name,
+                    )
 
 
 def test_every_group_has_one_line_of_help_for_each_command(capsys):
@@ -103,7 +106,7 @@ def test_completion_answers_from_the_table(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "error, code",
+    ("error", "code"),
     [
         (WrongPin(attempts_left=2), 4),
         (PinBlocked(), 4),
@@ -145,7 +148,7 @@ def test_an_unexpected_failure_is_one_line_and_a_way_to_the_details(capsys, monk
 
 
 @pytest.mark.parametrize(
-    "text, shown",
+    ("text", "shown"),
     [
         ("CN=Zoë Müller", "CN=Zoë Müller"),
         ("\x1b[2Jcleared", "\\x1b[2Jcleared"),
