@@ -306,3 +306,19 @@ def test_a_command_outside_a_transaction_never_reaches_the_library():
         transport.transmit(SELECT)
     assert caught.value.code == Code.SCARD_E_NOT_TRANSACTED
     assert "Transmit" not in library.calls
+
+
+def test_a_handle_that_is_no_longer_valid_is_an_unavailable_reader():
+    _, transport = connect(BeginTransaction=[Code.SCARD_E_INVALID_HANDLE])
+    with pytest.raises(ReaderUnavailable):
+        transport.begin()
+
+
+def test_a_card_pulled_while_it_is_reset_is_removed():
+    _, transport = connect(Reconnect=[Code.SCARD_W_REMOVED_CARD] * 2)
+    with pytest.raises(CardRemoved):
+        transport.reset()
+    transport.begin()
+    with pytest.raises(CardRemoved):
+        transport.reset()
+    transport.end()

@@ -15,7 +15,7 @@ from calais.iso7816.apdu import Command
 from calais.testing.echo import INS_ECHO, INS_FILL, INS_IS_VERIFIED, INS_VERIFY, EchoCard
 from calais.testing.pcscd import PrivatePcscd
 from calais.transport.base import Channel
-from calais.transport.loopback import LoopbackTransport, Turn
+from calais.transport.loopback import LoopbackTransport
 from calais.transport.trace import RecordingTransport, ReplayTransport, parse
 from calais.win.codes import Code
 from calais.win.errors import CardRemoved, CardReset, SharingViolation, WinError
@@ -453,89 +453,3 @@ def test_the_trace_of_a_piv_card_is_free_of_its_pin():
     for secret in (PIN.encode(), b"7654321", b"12345678"):
         assert secret.hex() not in text.lower()
         assert secret.decode() not in text
-
-
-# --- what only some transports promise
-
-
-def test_the_epoch_of_a_card_in_process_is_constant_while_only_we_use_it():
-    stage = LoopbackStage(EchoCard())
-    epochs = set()
-    for _ in range(3):
-        stage.transport.begin()
-        stage.transport.transmit(HELLO)
-        epochs.add(stage.transport.epoch)
-        stage.transport.end()
-    assert len(epochs) == 1
-
-
-def test_direct_use_of_a_card_in_process_changes_the_epoch():
-    stage = LoopbackStage(EchoCard())
-    seen = [stage.transport.epoch]
-    for use in (lambda: stage.card.process(HELLO), stage.card.reset, stage.card.power_cycle):
-        use()
-        seen.append(stage.transport.epoch)
-    assert len(set(seen)) == len(seen)
-
-
-def test_a_second_connection_never_repeats_the_epoch_of_a_first_that_was_used():
-    stage = LoopbackStage(EchoCard())
-    stage.transport.begin()
-    before = stage.transport.epoch
-    stage.transport.transmit(HELLO)
-    stage.transport.end()
-    assert stage.other().epoch != before
-
-
-def test_users_of_a_card_in_process_are_served_in_the_order_of_asking():
-    turn, order, threads = Turn(), [], []
-    assert turn.take(0)
-
-    def user(number):
-        assert turn.take(30)
-        order.append(number)
-        turn.give()
-
-    for number in range(4):
-        threads.append(threading.Thread(target=user, args=(number,)))
-        threads[-1].start()
-        while len(turn._waiting) <= number:
-            threads[-1].join(0.001)
-    turn.give()
-    for thread in threads:
-        thread.join()
-    assert order == [0, 1, 2, 3]
-
-
-def test_a_late_turn_is_not_lost():
-    card = EchoCard()
-    holder, waiter = LoopbackTransport(card, timeout_s=30), LoopbackTransport(card, timeout_s=0)
-    for _ in range(200):
-        holder.begin()
-        with pytest.raises(SharingViolation):
-            waiter.begin()
-        holder.end()
-    holder.begin()
-    holder.end()
-
-
-def test_many_threads_never_share_a_transaction():
-    card, inside, worst = EchoCard(), [], []
-
-    def user():
-        transport = LoopbackTransport(card, timeout_s=30)
-        for _ in range(50):
-            transport.begin()
-            inside.append(1)
-            worst.append(len(inside))
-            transport.transmit(HELLO)
-            inside.pop()
-            transport.end()
-
-    threads = [threading.Thread(target=user) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(worst) == {1}
-    assert card.exchanges_total == 300

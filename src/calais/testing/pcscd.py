@@ -219,7 +219,11 @@ class PrivatePcscd:
         return False
 
     def _failed(self) -> ReaderUnavailable:
-        return ReaderUnavailable(Code.SCARD_E_NO_SERVICE, f"pcscd does not start: {self.log[-500:]!r}")
+        return ReaderUnavailable(
+            Code.SCARD_E_NO_SERVICE,
+            f"pcscd does not start; it says {self.log[-500:]!r}",
+            next_step="allow user namespaces (unshare -rm), or make a directory /run/pcscd",
+        )
 
     def _write_configuration(self, ports: list[int]) -> None:
         """One entry per pair of readers. Two entries with one library would share their slots: copy it for each."""
@@ -253,7 +257,7 @@ class PrivatePcscd:
             # Held open until the end: --auto-exit ends a pcscd without clients, so none outlives its tests for long.
             self._context = self._first_context()
             there = self._context.list_readers()
-        except ReaderUnavailable:
+        except WinError:  # it ended while we were knocking
             return False
         finally:
             watchdog.cancel()
