@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from calais.win.errors import BadData, BadParameter
 
@@ -107,8 +108,7 @@ def _split(rest: bytes, lc: int, *, le_size: int) -> tuple[bytes, int | None]:
     return data, (int.from_bytes(tail, "big") or 1 << 8 * le_size) if tail else None
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One response APDU: ``data`` and the status word ``sw`` (16 bits)."""
 
     data: bytes

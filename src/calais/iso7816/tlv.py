@@ -7,7 +7,7 @@ at most four length bytes. Indefinite lengths are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from calais.win.errors import BadData
 
@@ -16,8 +16,7 @@ MAX_TAG_BYTES = 3
 MAX_LENGTH_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Tlv:
+class Tlv(NamedTuple):
     """One data object: ``tag`` as a number, ``value`` bytes, ``offset`` of the tag in the parsed buffer (bytes)."""
 
     tag: int
@@ -53,7 +52,8 @@ class Tlv:
 def build(tag: int, *values: bytes) -> bytes:
     """Encode one TLV around the concatenation of ``values``, with the shortest length form."""
     value = b"".join(values)
-    return tag.to_bytes((max(tag.bit_length(), 1) + 7) // 8, "big") + build_length(len(value)) + value
+    head = bytes((tag,)) if tag <= 0xFF else tag.to_bytes((tag.bit_length() + 7) // 8, "big")
+    return head + build_length(len(value)) + value
 
 
 def build_length(length: int) -> bytes:
@@ -96,7 +96,9 @@ def read(data: bytes, offset: int) -> tuple[Tlv, int]:
     Raises:
         BadData: malformed or cut off.
     """
-    tag, at = _read_tag(data, offset)
+    tag, at = (data[offset], offset + 1) if data[offset : offset + 1] else (0, 0)
+    if not at or tag & 0x1F == 0x1F:
+        tag, at = _read_tag(data, offset)
     length, at = read_length(data, at)
     if length > len(data) - at:
         raise BadData(detail=f"value of tag {tag:X} is {length} bytes long, {len(data) - at} are there", index=at)
