@@ -102,7 +102,7 @@ class CommandLine:
         sys.stdout.flush()
         sys.stderr.flush()
         out, err = self._streams.readouterr()
-        return Result(code, out.decode(), err.decode())
+        return Result(code, out.decode(errors="backslashreplace"), err.decode())
 
     def ok(self, *words: str | Path, stdin: bytes = b"") -> Result:
         """One that must succeed."""

@@ -9,7 +9,7 @@ import click
 
 from calais.cli.command import Document, command
 from calais.cli.files import STANDARD, reading, write_whole
-from calais.cli.screen import Screen
+from calais.cli.screen import Screen, is_json
 from calais.cli.usekey import HASHES, INPUT, OUTPUT, check_streams, chosen, key_options
 
 
@@ -39,12 +39,15 @@ def decrypt(file: Path, output: Path, form: str, hash_name: str, padding: str, *
     from calais.apps import filesign
 
     check_streams(file, options)
+    if is_json() and output == STANDARD:
+        raise click.UsageError("--json and --output - would mix on the standard output", click.get_current_context())
     with chosen(options) as use, reading(file) as stream:
         data = stream.read()
         if form == "cms":
             plain = filesign.decrypt_cms(use.key, use.certificate, data)
         else:
             plain = filesign.decrypt_raw(use.key, data, padding, hash_name)
+        described = use.described()
     write_whole(output, plain, private=True)
     shown = None if output == STANDARD else str(output)
-    return {"file": str(file), "output": shown, "bytes": len(plain), "format": form, **use.described()}
+    return {"file": str(file), "output": shown, "bytes": len(plain), "format": form, **described}

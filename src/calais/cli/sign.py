@@ -9,7 +9,7 @@ import click
 
 from calais.cli.command import Document, command
 from calais.cli.files import STANDARD, reading, write_whole
-from calais.cli.screen import Screen
+from calais.cli.screen import Screen, is_json
 from calais.cli.usekey import HASHES, INPUT, OUTPUT, check_streams, chosen, key_options
 
 
@@ -51,8 +51,11 @@ def sign(file: Path, output: Path | None, form: str, hash_name: str, padding: st
             made = filesign.sign_cms(use.key, use.certificate, stream, hash_name, padding)
         else:
             made = filesign.sign_raw(use.key, stream, hash_name, padding)
+        described = use.described()
     target = output or _beside(file, "p7s" if form == "cms" else "sig")
-    write_whole(target, made)
+    if not (is_json() and target == STANDARD):  # the document has the signature
+        write_whole(target, made)
+    kind, cert = str(described["key"]), str(described["thumbprint"] or "")[:8]
     return {
         "file": str(file),
         "output": None if target == STANDARD else str(target),
@@ -60,9 +63,9 @@ def sign(file: Path, output: Path | None, form: str, hash_name: str, padding: st
         "signature": made.hex(),
         "format": form,
         "hash": hash_name,
-        "padding": padding if use.kind.startswith("RSA") else None,
-        "check": f"calais verify {file} {target} --cert {use.thumbprint[:8]}{_again(form, hash_name, padding, use.kind)}",
-        **use.described(),
+        "padding": padding if kind.startswith("RSA") else None,
+        "check": f"calais verify {file} {target} --cert {cert}{_again(form, hash_name, padding, kind)}",
+        **described,
     }
 
 
