@@ -11,7 +11,7 @@ from typing import NamedTuple
 from calais.store import bag
 from calais.store.api import Database
 from calais.store.model import Element
-from calais.store.shelf import Shelf
+from calais.store.shelf import WHOLE, Shelf
 from calais.store.stores import Collection, Store
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NotFound, WinError
@@ -88,10 +88,12 @@ class SystemStores:
 
     Args:
         database: where the certificates are kept; closed by ``close``.
+        whole: up to how many certificates a store is read whole, see ``shelf``.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, whole: int = WHOLE) -> None:
         self._database = database
+        self._whole = whole
 
     def open_system(self, name: str, location: int = _USER, flags: int = 0) -> Store | None:
         """CERT_STORE_PROV_SYSTEM: a collection of physical stores.
@@ -163,6 +165,7 @@ class SystemStores:
             self._database.backing(physical.location, physical.store),
             read_only=read_only,
             access_state=_access_state(physical.location, read_only=read_only),
+            whole=self._whole,
         )
         return Store(shelf, shows_archived=bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG))
 

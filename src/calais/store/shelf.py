@@ -92,10 +92,14 @@ class Shelf:
         backing: where it is kept, or ``None`` for memory only.
         read_only: whether changes are refused.
         access_state: bits of CERT_ACCESS_STATE_PROP_ID.
+        whole: up to how many certificates the backing is read whole.
     """
 
-    def __init__(self, backing: Backing | None = None, *, read_only: bool = False, access_state: int = 0) -> None:
+    def __init__(
+        self, backing: Backing | None = None, *, read_only: bool = False, access_state: int = 0, whole: int = WHOLE
+    ) -> None:
         self.read_only = read_only
+        self._whole = whole
         self.access_state = access_state
         self.lock = threading.RLock()
         self._backing = backing
@@ -118,8 +122,8 @@ class Shelf:
             with self._backing.reading() as look:
                 self._change = look.change()
                 self._page = _Page()
-                self._reads_on_demand = look.count(WHOLE + 1) > WHOLE
-                rows = self._rows_in_use(look) if self._reads_on_demand else look.rows(None, WHOLE)
+                self._reads_on_demand = look.count(self._whole + 1) > self._whole
+                rows = self._rows_in_use(look) if self._reads_on_demand else look.rows(None, self._whole)
             current = {row.key for row in rows}
             for key in [key for key in self._keys if key not in current]:
                 self._forget(key)
@@ -202,7 +206,8 @@ class Shelf:
         if not self._reads_on_demand or not self.lock.acquire(blocking=False):  # may run inside a collection of garbage
             return
         try:
-            if self._elements.get(key) is element and element.is_plain and element.held <= 1:
+            filed = self._elements.get(key) is element and element.home is self
+            if filed and element.is_plain and element.held <= 1:
                 self._forget(key, deleted=False)
         finally:
             self.lock.release()
@@ -348,10 +353,13 @@ class Shelf:
 
     def _displace(self, present: Entry, *, keep: bool) -> None:
         """The element that was there when the new one came: replaced, or (ADD_ALWAYS) kept beside it in memory."""
-        if not keep and present.key in self._elements:
+        placed = present.key in self._elements
+        if not keep and placed:
             self._forget(present.key)
-        elif self._backing is not None:
+        elif keep and self._backing is not None:
             present.element.home = None
+            if not placed:
+                self._place(present)
         self._page = _Page()
 
     def _placed(self, entry: Entry) -> Entry:

@@ -1,0 +1,470 @@
+"""One suite for every database of stores, and for the stores on top of it, read whole or on demand."""
+
+import hashlib
+
+import certs
+import pytest
+
+from calais.store import filing
+from calais.store.api import Index, Lookup
+from calais.store.locations import SystemStores
+from calais.store.memory import MemoryDatabase
+from calais.store.objects import CertificateStore
+from calais.store.shelf import WHOLE
+from calais.store.sql import SqlDatabase
+from calais.win.codes import Code
+from calais.win.errors import AccessDenied, WinError
+from calais.win.flags import AddDisposition, PropId
+from calais.win.structs import CryptKeyProvInfo
+
+A, B, C = (certs.make(each) for each in ("Alice", "Bob", "Carol"))
+LINK = CryptKeyProvInfo("container", "provider", 1, 1, (), 1)
+EVERYTHING = 10**9
+
+
+def sha1(der):
+    return hashlib.sha1(der).digest()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def database(request, tmp_path):
+    made = MemoryDatabase() if request.param == "memory" else SqlDatabase(tmp_path / "private" / "store.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def backing(database):
+    return database.backing(1, "My")
+
+
+def put(backing, der, **props):
+    with backing.writing() as look:
+        return look.put(der, {int(name[1:]): value for name, value in props.items()})
+
+
+def all_rows(backing):
+    with backing.reading() as look:
+        return look.rows(None, EVERYTHING)
+
+
+# --- databases --------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_backing_has_nothing(backing):
+    with backing.reading() as look:
+        assert (look.count(5), look.rows(None, 5)) == (0, [])
+
+
+def test_rows_come_newest_first_and_keys_are_never_used_twice(backing):
+    keys = [put(backing, der).key for der in (A, B, C)]
+    with backing.writing() as look:
+        look.remove(sha1(C))
+    keys.append(put(backing, C).key)
+    assert sorted(set(keys)) == keys
+    assert [row.encoded for row in all_rows(backing)] == [C, B, A]
+
+
+def test_pages_are_below_a_key(backing):
+    keys = [put(backing, der).key for der in (A, B, C)]
+    with backing.reading() as look:
+        assert [row.encoded for row in look.rows(keys[2], 1)] == [B]
+        assert [row.encoded for row in look.rows(keys[1], 9)] == [A]
+        assert look.rows(keys[0], 9) == []
+
+
+def test_counting_ends_at_the_limit(backing):
+    for der in (A, B, C):
+        put(backing, der)
+    with backing.reading() as look:
+        assert (look.count(2), look.count(9)) == (2, 3)
+
+
+def test_what_is_put_carries_its_hash_from_then_on(backing):
+    row = put(backing, A, p11=b"name")
+    assert row.properties == {3: sha1(A), 11: b"name"}
+    assert all_rows(backing)[0].properties == row.properties
+
+
+def test_a_second_one_takes_the_place_of_the_first(backing):
+    put(backing, A, p11=b"old")
+    put(backing, B)
+    put(backing, A)
+    assert [(row.encoded, 11 in row.properties) for row in all_rows(backing)] == [(A, False), (B, False)]
+
+
+def test_a_stored_hash_decides_what_is_the_same(backing):
+    put(backing, A, p3=b"a hash of any length")
+    put(backing, B, p3=b"a hash of any length")
+    assert [row.encoded for row in all_rows(backing)] == [B]
+    with backing.writing() as look:
+        assert look.get(b"a hash of any length").encoded == B
+
+
+def test_properties_are_set_and_deleted_one_by_one(backing):
+    put(backing, A, p11=b"old", p13=b"stays")
+    with backing.writing() as look:
+        assert look.alter(sha1(A), {11: b"new", 90: b"", 13: b"stays", 99999: None})
+    assert all_rows(backing)[0].properties == {3: sha1(A), 11: b"new", 90: b"", 13: b"stays"}
+    with backing.writing() as look:
+        assert look.alter(sha1(A), {11: None})
+        assert not look.alter(sha1(B), {11: b"x"})
+    assert 11 not in all_rows(backing)[0].properties
+
+
+def test_altering_keeps_the_place(backing):
+    put(backing, A)
+    put(backing, B)
+    with backing.writing() as look:
+        look.alter(sha1(A), {11: b"new"})
+    assert [row.encoded for row in all_rows(backing)] == [B, A]
+
+
+def test_another_hash_files_it_anew_and_the_one_there_gives_way(backing):
+    put(backing, A)
+    put(backing, B)
+    with backing.writing() as look:
+        look.alter(sha1(A), {3: sha1(B)})
+        assert look.get(sha1(A)) is None
+        assert look.get(sha1(B)).encoded == A
+    assert [row.encoded for row in all_rows(backing)] == [A]
+
+
+def test_removing_says_whether_it_was_there(backing):
+    put(backing, A)
+    with backing.writing() as look:
+        assert look.remove(sha1(A))
+        assert not look.remove(sha1(A))
+    assert all_rows(backing) == []
+
+
+@pytest.mark.parametrize(
+    "index, value, others",
+    [
+        (Index.SHA1, sha1(A), sha1(B)),
+        (Index.SUBJECT, certs.name_der("Alice"), certs.name_der("Bob")),
+        (Index.ISSUER, certs.name_der("Alice"), certs.name_der("Bob")),
+        (Index.KEY_IDENTIFIER, hashlib.sha1(certs.spki(certs.ec_key())).digest(), b"\x01"),
+        (Index.PUBLIC_KEY, hashlib.md5(certs.spki(certs.ec_key())[-65:]).digest(), b"\x01"),
+    ],
+)
+def test_indexes_find_what_is_filed_and_nothing_else(backing, index, value, others):
+    put(backing, A)
+    with backing.reading() as look:
+        assert [row.encoded for row in look.rows(None, 9, Lookup(index, filing.digest(value)))] == [A]
+        assert look.rows(None, 9, Lookup(index, filing.digest(others))) == []
+
+
+def test_an_overridden_key_identifier_is_what_it_is_found_by(backing):
+    put(backing, A)
+    with backing.writing() as look:
+        look.alter(sha1(A), {20: b"mine"})
+        found = look.rows(None, 9, Lookup(Index.KEY_IDENTIFIER, filing.digest(b"mine")))
+    assert [row.encoded for row in found] == [A]
+
+
+def test_the_change_counter_rises_with_every_change_and_only_then(backing):
+    def change():
+        with backing.reading() as look:
+            return look.change()
+
+    seen = [change()]
+    for step in (
+        lambda look: look.put(A, {}),
+        lambda look: look.alter(sha1(A), {11: b"x"}),
+        lambda look: look.remove(sha1(A)),
+    ):
+        with backing.writing() as look:
+            step(look)
+        seen.append(change())
+    assert sorted(set(seen)) == seen
+    with backing.writing() as look:
+        look.alter(sha1(A), {11: b"x"})
+        look.remove(sha1(A))
+        look.get(sha1(A))
+    assert change() == seen[-1]
+
+
+def test_a_store_made_anew_has_changed(database, backing):
+    put(backing, A)
+    with backing.reading() as look:
+        before = look.change()
+    database.drop(1, "My")
+    put(backing, A)
+    with backing.reading() as look:
+        assert look.change() > before
+
+
+def test_what_raises_is_undone(backing):
+    put(backing, A)
+    with pytest.raises(RuntimeError), backing.writing() as look:
+        look.put(B, {})
+        look.alter(sha1(A), {11: b"x"})
+        raise RuntimeError
+    assert [(row.encoded, row.properties) for row in all_rows(backing)] == [(A, {3: sha1(A)})]
+
+
+def test_stores_keep_apart_by_location_and_name(database):
+    places = [(1, "My"), (1, "Root"), (2, "My")]
+    for place, der in zip(places, (A, B, C), strict=True):
+        put(database.backing(*place), der)
+    assert [[row.encoded for row in all_rows(database.backing(*each))] for each in places] == [[A], [B], [C]]
+
+
+def test_names_compare_without_case_and_keep_how_they_were_first_written(database):
+    assert database.create(1, "Ünïcode")
+    assert not database.create(1, "ÜNÏCODE")
+    put(database.backing(1, "MY"), A)
+    put(database.backing(1, "my"), B)
+    assert len(all_rows(database.backing(1, "My"))) == 2
+    assert database.names(1) == ["MY", "Ünïcode"]
+    assert database.names(2) == []
+
+
+@pytest.mark.parametrize("name", ["'); DROP TABLE certificate;--", "\x1b[2J", 'a"b`c%_', "\U0001f600", "x" * 5000])
+def test_hostile_names_are_names(database, name):
+    put(database.backing(1, name), A)
+    assert database.names(1) == [name]
+    assert database.drop(1, name)
+    assert not database.drop(1, name)
+    assert all_rows(database.backing(1, name)) == []
+
+
+def test_a_giant_property_comes_back_whole(backing):
+    giant = bytes(range(256)) * 40_000
+    put(backing, A, p32768=giant)
+    assert all_rows(backing)[0].properties[32768] == giant
+
+
+# --- stores on a database ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[WHOLE, 0], ids=["whole", "on-demand"])
+def provider(request, database):
+    return SystemStores(database, whole=request.param)
+
+
+@pytest.fixture
+def store(provider):
+    with CertificateStore.open(provider) as opened:
+        yield opened
+
+
+def ders(store):
+    return [each.der for each in store]
+
+
+def test_what_is_added_is_there_for_the_next_opening(provider, store):
+    store.add(A, props={PropId.KEY_PROV_INFO: LINK, PropId.FRIENDLY_NAME: "mine"})
+    with CertificateStore.open(provider) as again:
+        found = again.get(sha1(A))
+        assert (found.key_prov_info, found.friendly_name) == (LINK, "mine")
+        assert found.property_ids() == [2, 3, 11]
+
+
+def test_iteration_is_newest_first_and_a_replaced_one_comes_to_the_front(store):
+    for der in (A, B, C):
+        store.add(der)
+    store.add(A)
+    assert ders(store) == [A, C, B]
+    assert len(store) == 3
+
+
+def test_replacing_inherits_what_the_new_one_lacks(store):
+    store.add(A, props={PropId.KEY_PROV_INFO: LINK, PropId.FRIENDLY_NAME: "old"})
+    store.add(A, props={PropId.FRIENDLY_NAME: "new"})
+    assert (store.get(sha1(A)).key_prov_info, store.get(sha1(A)).friendly_name) == (LINK, "new")
+
+
+def test_replacing_without_inheriting_loses_the_properties(provider, store):
+    store.add(A, props={PropId.KEY_PROV_INFO: LINK})
+    store.add(A, AddDisposition.REPLACE_EXISTING)
+    with CertificateStore.open(provider) as again:
+        assert again.get(sha1(A)).key_prov_info is None
+
+
+def test_using_the_existing_one_gives_it_what_it_lacks(provider, store):
+    first = store.add(A, props={PropId.FRIENDLY_NAME: "old"})
+    second = store.add(A, AddDisposition.USE_EXISTING, {PropId.FRIENDLY_NAME: "new", PropId.KEY_PROV_INFO: LINK})
+    assert second.context is first.context
+    with CertificateStore.open(provider) as again:
+        found = again.get(sha1(A))
+        assert (found.friendly_name, found.key_prov_info) == ("old", LINK)
+
+
+@pytest.mark.parametrize("disposition", [AddDisposition.NEW, AddDisposition.NEWER, AddDisposition.NEWER_INHERIT_PROPERTIES])
+def test_adding_what_is_there_is_refused_and_changes_nothing(store, disposition):
+    store.add(A, props={PropId.FRIENDLY_NAME: "old"})
+    with pytest.raises(WinError) as caught:
+        store.add(A, disposition, {PropId.FRIENDLY_NAME: "new"})
+    assert caught.value.code == Code.CRYPT_E_EXISTS
+    assert store.get(sha1(A)).friendly_name == "old"
+
+
+def test_a_later_one_under_the_same_hash_replaces(store):
+    later = certs.make("Alice", begin=certs.BEGIN.replace(year=2021))
+    store.add(A, props={PropId.FRIENDLY_NAME: "old"})
+    store.add(later, AddDisposition.NEWER_INHERIT_PROPERTIES, {PropId.SHA1_HASH: sha1(A)})
+    assert ders(store) == [later]
+    assert store.get(sha1(A)).friendly_name == "old"
+
+
+def test_adding_always_makes_a_second_entry_of_which_the_last_is_saved(provider, store):
+    store.add(A, props={PropId.FRIENDLY_NAME: "first"})
+    store.add(A, AddDisposition.ALWAYS, {PropId.FRIENDLY_NAME: "second"})
+    names = [each.friendly_name for each in store]
+    with CertificateStore.open(provider) as again:
+        assert [each.friendly_name for each in again] == ["second"]
+    assert names in (["second", "first"], ["second"])
+
+
+def test_deleting_drops_the_properties_with_the_certificate(provider, store):
+    store.add(A, props={PropId.KEY_PROV_INFO: LINK}).delete()
+    assert ders(store) == []
+    with CertificateStore.open(provider) as again:
+        assert again.add(A).key_prov_info is None
+
+
+def test_setting_a_property_is_seen_by_the_next_opening_at_once(provider, store):
+    store.add(A).set(PropId.FRIENDLY_NAME, "later")
+    with CertificateStore.open(provider) as again:
+        assert again.get(sha1(A)).friendly_name == "later"
+    store.get(sha1(A)).set(PropId.FRIENDLY_NAME, None)
+    with CertificateStore.open(provider) as again:
+        assert again.get(sha1(A)).friendly_name == ""
+
+
+def test_an_inhibited_property_is_this_opening_s_alone(provider, store):
+    certificate = store.add(A)
+    certificate.set(PropId.FRIENDLY_NAME, "for now", 0x40000000)
+    assert store.get(sha1(A)).friendly_name == "for now"
+    with CertificateStore.open(provider) as again:
+        assert again.get(sha1(A)).friendly_name == ""
+
+
+def test_resync_shows_what_others_changed_and_keeps_the_objects(provider, store):
+    kept, lost = store.add(A), store.add(B)
+    with CertificateStore.open(provider) as other:
+        other.add(C)
+        other.get(sha1(A)).set(PropId.FRIENDLY_NAME, "theirs")
+        other.get(sha1(B)).delete()
+    assert not store.store.is_current()
+    store.resync()
+    assert store.store.is_current()
+    assert ders(store) == [C, A]
+    assert store.get(sha1(A)).context is kept.context
+    assert kept.friendly_name == "theirs"
+    lost.set(PropId.FRIENDLY_NAME, "deleted, but readable")
+    assert (lost.der, lost.friendly_name) == (B, "deleted, but readable")
+    store.resync()
+    assert ders(store) == [C, A]
+
+
+def test_one_s_own_changes_are_no_news(store):
+    store.add(A).set(PropId.FRIENDLY_NAME, "mine")
+    store.add(B).delete()
+    assert store.store.is_current()
+
+
+def test_adding_decides_on_what_is_there_now(provider, store):
+    store.add(B)
+    with CertificateStore.open(provider) as other:
+        other.add(A, props={PropId.FRIENDLY_NAME: "theirs"})
+        other.get(sha1(B)).delete()
+    with pytest.raises(WinError, match="CRYPT_E_EXISTS"):
+        store.add(A, AddDisposition.NEW)
+    assert store.add(A, props={PropId.KEY_PROV_INFO: LINK}).friendly_name == "theirs"
+    assert store.add(B, AddDisposition.NEW).der == B
+
+
+def test_setting_on_what_others_replaced_reaches_the_one_that_is_there(provider, store):
+    mine = store.add(A)
+    with CertificateStore.open(provider) as other:
+        other.add(A, AddDisposition.REPLACE_EXISTING, {PropId.DESCRIPTION: "theirs"})
+    mine.set(PropId.FRIENDLY_NAME, "mine")
+    with CertificateStore.open(provider) as again:
+        found = again.get(sha1(A))
+        assert (found.friendly_name, found.get(PropId.DESCRIPTION)) == ("mine", "theirs")
+
+
+def test_a_certificate_outlives_its_store(provider):
+    with CertificateStore.open(provider) as store:
+        certificate = store.add(A)
+    certificate.set(PropId.FRIENDLY_NAME, "after")
+    with CertificateStore.open(provider) as again:
+        assert again.get(sha1(A)).friendly_name == "after"
+    certificate.delete()
+    with CertificateStore.open(provider) as again:
+        assert ders(again) == []
+
+
+def test_finding_by_what_is_asked(store):
+    key = certs.ec_key(1)
+    other = certs.make("Dave", issuer="Alice", key=key, serial=77)
+    for der in (A, B, other):
+        store.add(der, props={PropId.KEY_PROV_INFO: LINK} if der == B else None)
+    found = {
+        "sha1": store.find(sha1=sha1(A)),
+        "subject": store.find(subject=certs.name_der("Bob")),
+        "issuer": store.find(issuer=certs.name_der("Alice")),
+        "serial": store.find(issuer=certs.name_der("Alice"), serial=77),
+        "key": store.find(key_identifier=hashlib.sha1(certs.spki(key)).digest()),
+        "text": store.find(text="aLI"),
+        "has_key": store.find(has_key=True),
+        "not": store.find(subject=certs.name_der("Bob"), has_key=False),
+    }
+    assert {name: [each.der for each in results] for name, results in found.items()} == {
+        "sha1": [A],
+        "subject": [B],
+        "issuer": [other, A],
+        "serial": [other],
+        "key": [other],
+        "text": [A],
+        "has_key": [B],
+        "not": [],
+    }
+
+
+def test_many_pages_are_read_in_order_and_found_by_key(provider, store):
+    many = [certs.raw_tbs(serial=number.to_bytes(2, "big")) for number in range(256, 406)]
+    for der in many:
+        store.add(der, AddDisposition.NEW)
+    with CertificateStore.open(provider) as again:
+        assert ders(again) == many[::-1]
+        assert [each.der for each in again.find(subject=certs.raw_name("Juan Lang"))] == many[::-1]
+        assert again.get(sha1(many[3])).der == many[3]
+        held = again.get(sha1(many[70]))
+        again.get(sha1(many[71])).delete()
+        assert ders(again) == [der for der in many[::-1] if der != many[71]]
+        assert next(each for each in again if each.der == many[70]).context is held.context
+
+
+def test_a_store_that_is_read_only_refuses_changes_and_nothing_else(provider, store):
+    store.add(A)
+    with CertificateStore.open(provider, flags=0x8000) as reader:
+        certificate = reader.get(sha1(A))
+        for change in (
+            lambda: reader.add(B),
+            certificate.delete,
+            lambda: certificate.set(PropId.FRIENDLY_NAME, "x"),
+            lambda: certificate.set(PropId.FRIENDLY_NAME, None),
+        ):
+            with pytest.raises(AccessDenied) as caught:
+                change()
+            assert caught.value.code == Code.E_ACCESSDENIED
+        certificate.set(PropId.FRIENDLY_NAME, "ignored", 0x80000000)
+        certificate.set(PropId.DESCRIPTION, "inhibited", 0x40000000)
+        assert (certificate.friendly_name, certificate.get(PropId.DESCRIPTION)) == ("ignored", "inhibited")
+        assert certificate.context.get(PropId.MD5_HASH) == hashlib.md5(A).digest()
+    with CertificateStore.open(provider) as again:
+        assert again.get(sha1(A)).property_ids() == [3]
+
+
+def test_a_closed_database_says_so(tmp_path):
+    database = SqlDatabase(tmp_path / "store.db")
+    provider = SystemStores(database)
+    with CertificateStore.open(provider) as store:
+        provider.close()
+        with pytest.raises(WinError) as caught:
+            store.add(A)
+    assert caught.value.code == Code.ERROR_INVALID_HANDLE
