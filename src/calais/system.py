@@ -26,7 +26,7 @@ from calais.resource.virtual import DEFAULT_READER, VirtualReaders
 from calais.store.database import open_database
 from calais.store.locations import SystemStores
 from calais.store.objects import CertificateStore
-from calais.transport.base import Observer
+from calais.transport.base import Watcher
 from calais.transport.loopback import LoopbackCard
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NoCard, ReaderUnavailable, WinError
@@ -47,7 +47,7 @@ class System:
         policy: the values in force.
         clock: the time.
         virtual: the virtual readers that all processes share, if there are any.
-        observers: see every exchange with a card.
+        watchers: asked at each connection for an observer of its exchanges.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class System:
         policy: Policy | None = None,
         clock: Clock | None = None,
         virtual: VirtualReaders | None = None,
-        observers: tuple[Observer, ...] = (),
+        watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.policy = policy or Policy()
         self.clock = clock or WallClock()
@@ -70,7 +70,7 @@ class System:
         self.notes: list[str] = []
         self._slots = Slots()
         self._sources: list[Source] = [self._slots, *([virtual] if virtual else []), *sources]
-        self._observers = observers
+        self._watchers = watchers
         self._readers: dict[str, Reader] = {}
         self._identify = partial(identify, policy=self.policy.values())
         self._desk = Desk(self.broker, self.policy, self._find)
@@ -84,7 +84,7 @@ class System:
         prompt: Prompt | None = None,
         policy: Policy | None = None,
         clock: Clock | None = None,
-        observers: tuple[Observer, ...] = (),
+        watchers: tuple[Watcher, ...] = (),
     ) -> Self:
         """The system of this machine: real readers, this user's virtual ones, and this user's stores.
 
@@ -93,7 +93,7 @@ class System:
             prompt: who is asked for PINs; ``None`` = nobody.
             policy: by default the policy files.
             clock: the time.
-            observers: see every exchange with a card.
+            watchers: asked at each connection for an observer of its exchanges.
 
         A PC/SC service that does not answer is no error: ``notes`` says so once the readers have been looked for.
 
@@ -109,7 +109,7 @@ class System:
             policy=policy or Policy.from_files(*places.policies),
             clock=clock,
             virtual=VirtualReaders(places.virtual),
-            observers=observers,
+            watchers=watchers,
         )
 
     def __repr__(self) -> str:
@@ -182,7 +182,7 @@ class System:
             self._identify,
             hold_s=self.policy.transaction_timeout_ms / 1000,
             clock=self.clock,
-            observers=self._observers,
+            watchers=self._watchers,
         )
 
     # --- card objects in this process ---

@@ -101,7 +101,7 @@ class _Story:
             SystemStores(open_database(str(home / "store.db"))),
             prompt=self,
             virtual=VirtualReaders(home / "virtual"),
-            observers=(self._see,),
+            watchers=(lambda _: self._see,),
         )
         self._authority = ec.generate_private_key(ec.SECP256R1())
         self._now = self._system.clock.now()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from calais.win.codes import Code
-from calais.win.errors import NoCard, ReaderUnavailable, WinError
+from calais.win.errors import BadParameter, NoCard, ReaderUnavailable, WinError
 
 if TYPE_CHECKING:
     from calais.provider.card import Card
     from calais.provider.prompt import Prompt
     from calais.resource.virtual import VirtualReaders
     from calais.system import System
+    from calais.transport.base import Watcher
 
+TRACE_VARIABLE = "CALAIS_TRACE"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -26,8 +29,24 @@ def opened(prompt: Prompt | None = None) -> Iterator[System]:
     """This user's system; cards are given back and the store is closed at the end."""
     from calais.system import System
 
-    with System.local(prompt=prompt) as system:
-        yield system
+    with ExitStack() as stack:
+        yield stack.enter_context(System.local(prompt=prompt, watchers=_watchers(stack)))
+
+
+def _watchers(stack: ExitStack) -> tuple[Watcher, ...]:
+    """What writes the trace that ``CALAIS_TRACE`` asks for: every exchange, added to that file, without its secrets."""
+    name = os.environ.get(TRACE_VARIABLE)
+    if not name:
+        return ()
+    from calais.transport.trace import Recorder
+
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        detail = f"the trace {name!r} ({TRACE_VARIABLE}) cannot be written: {error.strerror}"
+        raise BadParameter(detail=detail) from error
+    stream = stack.enter_context(os.fdopen(descriptor, "a", encoding="utf-8"))
+    return (lambda transport: Recorder(stream, transport),)
 
 
 def virtual_readers() -> VirtualReaders:

@@ -29,7 +29,7 @@ from calais.minidriver.memo import CardMemo
 from calais.minidriver.pins import PIN_SET_ALL_ROLES
 from calais.resource.clock import Clock, WallClock
 from calais.resource.slots import Port, ReaderStatus
-from calais.transport.base import Channel, Counter, Observer, Transaction
+from calais.transport.base import Channel, Counter, Transaction, Watcher
 from calais.transport.loopback import Turn
 from calais.win.codes import Code
 from calais.win.errors import (
@@ -105,7 +105,7 @@ class Reader:
         identify: finds the driver of a card.
         hold_s: how long a transaction with a verified PIN is held after the last job, in seconds.
         clock: the time.
-        observers: see every exchange (traces, logs).
+        watchers: asked at each connection for an observer of its exchanges (traces, counts).
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Reader:
         *,
         hold_s: float = HOLD_S,
         clock: Clock | None = None,
-        observers: tuple[Observer, ...] = (),
+        watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.port = port
         self.name = port.name
@@ -125,7 +125,7 @@ class Reader:
         self._identify = identify
         self._clock = clock or WallClock()
         self._now = self._clock.monotonic
-        self._observers = observers
+        self._watchers = watchers
         self._turn = Turn()
         self._owner = 0
         self._line: _Line | None = None
@@ -263,7 +263,8 @@ class Reader:
         return self._connect().begin(self._identify, self.memo)
 
     def _connect(self) -> _Line:
-        channel = Channel(self.port.connect(), observers=self._observers)
+        transport = self.port.connect()
+        channel = Channel(transport, observers=tuple(watch(transport) for watch in self._watchers))
         channel.counter = self.counter
         self._line = _Line(channel)
         return self._line

@@ -12,7 +12,7 @@ from calais.resource.virtual import VirtualReaders
 from calais.store.database import MEMORY_URL, open_database
 from calais.store.locations import SystemStores
 from calais.system import System
-from calais.transport.base import Observer
+from calais.transport.base import Watcher
 
 
 def local_system(
@@ -21,7 +21,7 @@ def local_system(
     prompt: Prompt | None = None,
     policy: Mapping[str, object] | Policy | None = None,
     clock: Clock | None = None,
-    observers: tuple[Observer, ...] = (),
+    watchers: tuple[Watcher, ...] = (),
 ) -> System:
     """A system of its own: no real readers, no stores but its own, which are all writable.
 
@@ -31,7 +31,7 @@ def local_system(
         prompt: who is asked for PINs; ``None`` = nobody.
         policy: Group Policy value names and dotted names over the defaults, or a ``Policy``.
         clock: the time.
-        observers: see every exchange with a card.
+        watchers: asked at each connection for an observer of its exchanges.
 
     Returns:
         the system; ``with`` makes it the current one and closes it at the end.
@@ -45,5 +45,5 @@ def local_system(
         policy=policy,
         clock=clock,
         virtual=None if home is None else VirtualReaders(home / "virtual"),
-        observers=observers,
+        watchers=watchers,
     )

@@ -1,6 +1,6 @@
 """Bytes out, bytes in: the ``Transport`` protocol, and the ``Channel`` that turns commands into exchanges.
 
-A ``Channel`` is a stack of small steps, readable in ``Channel._stack``. Only a ``Transaction`` can send, so
+A ``Channel`` is a stack of small steps, readable in ``Channel._build_stack``. Only a ``Transaction`` can send, so
 "sent outside a transaction" cannot be written. What the card forgets on a reset, ``Transaction.volatile`` forgets.
 
 Source: ISO/IEC 7816-4:2020, 5.3 (chaining, GET RESPONSE); ISO/IEC 7816-3:2006, 12 (T=0 case 4).
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from calais.iso7816 import apdu
@@ -24,6 +24,8 @@ MAX_RESPONSE_BYTES = 128 * 1024
 MAX_CONTINUATIONS = 1024
 MAX_EMPTY_CONTINUATIONS = 4
 INS_GET_RESPONSE = 0xC0
+SW1_MORE_DATA = SW.MORE_DATA >> 8
+SW1_WRONG_LE = SW.WRONG_LE >> 8
 
 
 class Transport(Protocol):
@@ -104,6 +106,7 @@ class Volatile:
 
 Sender = Callable[[Command], Response]
 Observer = Callable[[Exchange], None]
+Watcher = Callable[[Transport], Observer]
 
 
 class Channel:
@@ -125,6 +128,8 @@ class Channel:
         self._observers = observers
         self._epoch: int | None = None
         self._volatile = Volatile()
+        self._sender: Sender | None = None
+        self._made_for = (False, 0)
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
@@ -155,6 +160,13 @@ class Channel:
         self._epoch = None
 
     def _stack(self) -> Sender:
+        """The steps between ``send`` and the wire, built anew when the card's abilities change."""
+        made_for = (self.extended, self.transport.protocol)
+        if self._sender is None or self._made_for != made_for:
+            self._sender, self._made_for = self._build_stack(), made_for
+        return self._sender
+
+    def _build_stack(self) -> Sender:
         send: Sender = self._exchange
         send = _with_right_length(send)
         send = _with_fitting_length(send, extended=self.extended, protocol=self.transport.protocol)
@@ -234,8 +246,8 @@ def _with_right_length(send: Sender) -> Sender:
     def right_length(command: Command) -> Response:
         response = send(command)
         # Only a command that asked for data is repeated, so no PIN is ever presented twice.
-        if response.sw1 == SW.WRONG_LE >> 8 and command.le is not None:
-            return send(replace(command, le=response.sw2 or apdu.SHORT_LE_MAX))
+        if command.le is not None and response.sw >> 8 == SW1_WRONG_LE:
+            return send(command._replace(le=response.sw2 or apdu.SHORT_LE_MAX))
         return response
 
     return right_length
@@ -248,9 +260,9 @@ def _with_fitting_length(send: Sender, *, extended: bool, protocol: int) -> Send
         if command.le is None:
             return send(command)
         if protocol == 0 and command.data:
-            return send(replace(command, le=None))
+            return send(command._replace(le=None))
         too_long = command.le > apdu.SHORT_LE_MAX and not extended
-        return send(replace(command, le=apdu.SHORT_LE_MAX) if too_long else command)
+        return send(command._replace(le=apdu.SHORT_LE_MAX) if too_long else command)
 
     return fitting_length
 
@@ -259,6 +271,8 @@ def _with_chaining(send: Sender, *, extended: bool) -> Sender:
     limit = apdu.EXTENDED_MAX if extended else apdu.SHORT_DATA_MAX
 
     def chaining(command: Command) -> Response:
+        if len(command.data) <= limit:
+            return send(command)
         response = Response(b"", SW.OK)
         for piece in apdu.chain(command, limit):
             response = send(piece)
@@ -271,10 +285,10 @@ def _with_chaining(send: Sender, *, extended: bool) -> Sender:
 
 def _collect(send: Sender, command: Command, response: Response) -> Response:
     """Follow 61xx with GET RESPONSE until the answer is whole, bounded in bytes, pieces and empty pieces."""
-    if response.sw1 != SW.MORE_DATA >> 8:
+    if response.sw >> 8 != SW1_MORE_DATA:
         return response
     data, pieces, empty = bytearray(response.data), 0, 0
-    while response.sw1 == SW.MORE_DATA >> 8:
+    while response.sw >> 8 == SW1_MORE_DATA:
         le = response.sw2 or apdu.SHORT_LE_MAX
         response = send(Command(command.cla & 0x03, INS_GET_RESPONSE, 0, 0, le=le))
         pieces, empty = pieces + 1, 0 if response.data else empty + 1
