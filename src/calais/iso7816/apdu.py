@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from calais.win.errors import BadData, BadParameter
@@ -15,8 +14,7 @@ EXTENDED_MAX = 65535
 EXTENDED_LE_MAX = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command APDU.
 
     ``data`` is the command data field (0…65535 bytes); ``le`` the number of response bytes expected,
@@ -152,5 +150,5 @@ def chain(command: Command, limit: int = SHORT_DATA_MAX) -> Iterator[Command]:
         return
     pieces = [command.data[i : i + limit] for i in range(0, len(command.data), limit)]
     for piece in pieces[:-1]:
-        yield replace(command, cla=command.cla | CLA_CHAIN, data=piece, le=None)
-    yield replace(command, data=pieces[-1])
+        yield command._replace(cla=command.cla | CLA_CHAIN, data=piece, le=None)
+    yield command._replace(data=pieces[-1])

@@ -96,11 +96,18 @@ def read(data: bytes, offset: int) -> tuple[Tlv, int]:
     Raises:
         BadData: malformed or cut off.
     """
-    tag, at = (data[offset], offset + 1) if data[offset : offset + 1] else (0, 0)
-    if not at or tag & 0x1F == 0x1F:
+    size = len(data)
+    # The usual forms at once: a tag of one byte, a length of one or three.
+    if offset + 1 < size and data[offset] & 0x1F != 0x1F:
+        tag, length, at = data[offset], data[offset + 1], offset + 2
+    else:
         tag, at = _read_tag(data, offset)
-    length, at = read_length(data, at)
-    if length > len(data) - at:
+        length, at = 0xFF, at + 1
+    if length == 0x82 and at + 2 <= size:
+        length, at = data[at] << 8 | data[at + 1], at + 2
+    elif length >= 0x80:
+        length, at = read_length(data, at - 1)
+    if length > size - at:
         raise BadData(detail=f"value of tag {tag:X} is {length} bytes long, {len(data) - at} are there", index=at)
     return Tlv(tag, data[at : at + length], offset), at + length
 

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from calais.minidriver.api import ContainerEntry, Minidriver
 from calais.minidriver.memo import Evidence
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
-from calais.minidriver.pins import Role
 from calais.provider.broker import PinUse
 from calais.provider.checking import is_signature
 from calais.provider.keys import CardEcKey, CardEd25519Key, CardRsaKey, key_for
@@ -39,6 +38,7 @@ class Container:
         self.always = always
         self._key: Key | None = None
         self._proved: Evidence | None = None
+        self._uses: dict[str, PinUse] = {}
         self._check = card.policy.verify_signatures
 
     def __repr__(self) -> str:
@@ -136,10 +136,13 @@ class Container:
         return self._use("agree on a key", lambda driver: driver.agree(self.entry.index, peer_public))
 
     def _use(self, verb: str, operation: Callable[[Minidriver], T]) -> T:
-        entry = self.entry
-        if entry.pin_id == Role.EVERYONE:
+        use = self._uses.get(verb)
+        if use is None:
+            entry = self.entry
+            use = PinUse(entry.pin_id, self.always, entry.name, f"{verb} with {entry.label or entry.name}")
+            self._uses[verb] = use
+        if not use.pin_id:
             return self.card.run(operation)
-        use = PinUse(entry.pin_id, self.always, entry.name, f"{verb} with {entry.label or entry.name}")
         return self.card.broker.perform(self.card, use, operation)
 
     def _verify(self, signature: bytes, data: bytes, how: SigningPadding) -> None:
