@@ -51,7 +51,7 @@ class Tlv(NamedTuple):
 
 def build(tag: int, *values: bytes) -> bytes:
     """Encode one TLV around the concatenation of ``values``, with the shortest length form."""
-    value = b"".join(values)
+    value = values[0] if len(values) == 1 else b"".join(values)
     head = bytes((tag,)) if tag <= 0xFF else tag.to_bytes((tag.bit_length() + 7) // 8, "big")
     return head + build_length(len(value)) + value
 
@@ -60,6 +60,8 @@ def build_length(length: int) -> bytes:
     """The shortest definite BER length of ``length`` (bytes)."""
     if length < 0x80:
         return bytes((length,))
+    if 0xFF < length < 0x10000:
+        return bytes((0x82, length >> 8, length & 0xFF))
     size = (length.bit_length() + 7) // 8
     return bytes((0x80 | size,)) + length.to_bytes(size, "big")
 

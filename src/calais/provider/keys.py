@@ -21,6 +21,7 @@ from calais.minidriver.padding import DIGEST_SIZES, DecryptionPadding, Oaep, Pkc
 from calais.win.errors import BadParameter, Unsupported
 
 RAW = Raw()
+_PKCS1 = {name: Pkcs1(name) for name in DIGEST_SIZES}
 Buffer = bytes | bytearray | memoryview
 
 
@@ -115,7 +116,7 @@ class CardRsaKey(_OnCard, rsa.RSAPrivateKey):
         if isinstance(algorithm, NoDigestInfo):
             return self.container.sign(data, _undigested(padding))
         digest, algorithm = _digest(data, algorithm)
-        return self.container.sign(digest, _signing_padding(padding, algorithm, self.key_size))
+        return self.container.sign(digest, _signing_padding(padding, algorithm, self._public_key))
 
     def decrypt(self, ciphertext: bytes, padding: AsymmetricPadding) -> bytes:
         """Decrypt on the card: PKCS#1 v1.5 or OAEP.
@@ -227,14 +228,16 @@ def _undigested(how: AsymmetricPadding) -> SigningPadding:
     return Pkcs1(None)
 
 
-def _signing_padding(how: AsymmetricPadding, algorithm: hashes.HashAlgorithm, key_size: int) -> SigningPadding:
+def _signing_padding(
+    how: AsymmetricPadding, algorithm: hashes.HashAlgorithm, public_key: rsa.RSAPublicKey
+) -> SigningPadding:
     if isinstance(how, padding.PKCS1v15):
-        return Pkcs1(algorithm.name)
+        return _PKCS1.get(algorithm.name) or Pkcs1(algorithm.name)
     if isinstance(how, padding.PSS):
         mask = _mask_hash(how.mgf)
         if mask.name != algorithm.name:
             raise Unsupported(detail=f"PSS with {algorithm.name} and a mask by {mask.name}; they must be the same")
-        return Pss(algorithm.name, _salt_length(how, algorithm, key_size))
+        return Pss(algorithm.name, _salt_length(how, algorithm, public_key.key_size))
     raise Unsupported(detail=f"signatures with the padding {how.name} are not offered")
 
 
