@@ -22,7 +22,7 @@ def rdn(*attributes: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "encoded, text",
+    ("encoded", "text"),
     [
         (certs.tlv(0x30), ""),
         (certs.name_der("Alice"), "O=Calais, CN=Alice"),
@@ -57,14 +57,11 @@ def test_what_is_no_name_is_named(encoded):
 
 @given(st.binary(max_size=80))
 def test_random_bytes_raise_only_bad_data(encoded):
-    try:
-        names.parse(encoded)
-    except BadData as error:
-        assert error.code == Code.CRYPT_E_ASN1_BADTAG
+    assert certs.fault(names.parse, encoded) in (None, Code.CRYPT_E_ASN1_BADTAG)
 
 
 @pytest.mark.parametrize(
-    "raw, safe",
+    ("raw", "safe"),
     [
         ("plain Ü", "plain Ü"),
         ("\x1b[2J\x07", "\\x1b[2J\\x07"),
@@ -78,7 +75,7 @@ def test_what_moves_a_cursor_or_reverses_text_is_escaped(raw, safe):
 
 
 @pytest.mark.parametrize(
-    "wanted, ignore_case, found",
+    ("wanted", "ignore_case", "found"),
     [
         ((), False, True),
         ((CertRdnAttr("2.5.4.3", 0, "Alice"),), False, True),

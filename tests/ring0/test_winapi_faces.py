@@ -16,7 +16,9 @@ DUTIES = ("", "Yes", "No", "No (Optional)", "Yes (Optional)")
 
 def faces(source):
     """The functions under Windows' names: those that begin with a capital."""
-    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    functions = (
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
     return [node for node in functions if node.name[0].isupper()]
 
 

@@ -139,7 +139,7 @@ def test_removing_says_whether_it_was_there(backing):
 
 
 @pytest.mark.parametrize(
-    "index, value, others",
+    ("index", "value", "others"),
     [
         (Index.SHA1, sha1(A), sha1(B)),
         (Index.SUBJECT, certs.name_der("Alice"), certs.name_der("Bob")),
@@ -196,11 +196,15 @@ def test_a_store_made_anew_has_changed(database, backing):
 
 
 def test_what_raises_is_undone(backing):
+    def change_and_fail():
+        with backing.writing() as look:
+            look.put(B, {})
+            look.alter(sha1(A), {11: b"x"})
+            raise RuntimeError
+
     put(backing, A)
-    with pytest.raises(RuntimeError), backing.writing() as look:
-        look.put(B, {})
-        look.alter(sha1(A), {11: b"x"})
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        change_and_fail()
     assert [(row.encoded, row.properties) for row in all_rows(backing)] == [(A, {3: sha1(A)})]
 
 
@@ -292,7 +296,9 @@ def test_using_the_existing_one_gives_it_what_it_lacks(provider, store):
         assert (found.friendly_name, found.key_prov_info) == ("old", LINK)
 
 
-@pytest.mark.parametrize("disposition", [AddDisposition.NEW, AddDisposition.NEWER, AddDisposition.NEWER_INHERIT_PROPERTIES])
+@pytest.mark.parametrize(
+    "disposition", [AddDisposition.NEW, AddDisposition.NEWER, AddDisposition.NEWER_INHERIT_PROPERTIES]
+)
 def test_adding_what_is_there_is_refused_and_changes_nothing(store, disposition):
     store.add(A, props={PropId.FRIENDLY_NAME: "old"})
     with pytest.raises(WinError) as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 from functools import cache
 
@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+from calais.win.errors import BadData
+
+BEGIN = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 @cache
@@ -47,7 +49,7 @@ def make(
         .public_key(key.public_key())
         .serial_number(serial or 1)
         .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=days))
+        .not_valid_after(begin + dt.timedelta(days=days))
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
@@ -55,9 +57,16 @@ def make(
 
 
 def spki(key) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def fault(call, *args):
+    """The code of the BadData that a call raises, or None."""
+    try:
+        call(*args)
+    except BadData as error:
+        return error.code
+    return None
 
 
 # --- odd ones ---------------------------------------------------------------------------------------------------------
