@@ -20,6 +20,7 @@ from calais.win.errors import (
     BadParameter,
     Cancelled,
     CardRemoved,
+    CardReset,
     NoCard,
     ReaderUnavailable,
     SharingViolation,
@@ -321,9 +322,19 @@ def test_a_process_that_dies_in_its_transaction_frees_the_card(pcscd, card, tran
     assert process.stdout.readline().strip() == "mine"
     process.kill()
     process.communicate()
+    assert greeted(transport) == b"hello\x90\x00"
+
+
+def greeted(transport, tries=2):
+    """HELLO's answer; pcscd may reset the dead process's card once more after it has given it away."""
     transport.begin()
-    assert transport.transmit(HELLO) == b"hello\x90\x00"
-    transport.end()
+    try:
+        return transport.transmit(HELLO)
+    except CardReset:
+        transport.end()
+        return greeted(transport, tries - 1) if tries else b""
+    finally:
+        transport.end()
 
 
 # --- the service dies

@@ -21,6 +21,7 @@ from calais.transport import pcsc_abi as abi
 from calais.transport.pcsc_library import Library, bounded, failure
 from calais.win.codes import Code
 from calais.win.errors import (
+    CardReset,
     ReaderUnavailable,
     SharingViolation,
     WinError,
@@ -417,6 +418,9 @@ class PcscTransport:
         """A card pulled in the middle of an exchange first looks like lost contact: ask the reader what happened."""
         if code == Code.SCARD_E_INVALID_HANDLE:
             return ReaderUnavailable(detail=f"the connection to {self.reader} is closed")
+        if code == Code.SCARD_E_PROTO_MISMATCH and function == "Transmit":
+            # pcscd resets the card of a client that died after it has given the card away: no protocol is agreed.
+            return CardReset(detail=f"the card in {self.reader} was reset by the smart card service")
         if code in _LOST_CONTACT:
             return self._look(code, function)
         return failure(code, function)
