@@ -143,7 +143,7 @@ def test_keys_are_listed_with_their_containers(ada):
     assert [row["pin"] for row in rows] == ["once", "each time", "once"]
     assert [row["use"] for row in rows] == ["exchange", "signature", "exchange"]
     assert [row["default"] for row in rows] == [True, False, False]
-    assert rows[0]["name"] in ada.ok("key", "list").out
+    assert rows[0]["container"] in ada.ok("key", "list").out
 
 
 def test_a_key_without_certificate_is_listed_when_asked_for(calais):

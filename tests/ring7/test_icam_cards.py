@@ -94,7 +94,7 @@ def test_a_golden_card_signs_through_the_store(card, slot):
     card.ok("propagate")
     document = card.file("doc", "text")
     row = next(row for row in card.json("key", "list")["cards"][0]["containers"] if row["reference"] == slot)
-    cert = next(each for each in card.json("cert", "list")["certificates"] if each["container"] == row["name"])
+    cert = next(each for each in card.json("cert", "list")["certificates"] if each["container"] == row["container"])
     card.ok("sign", document, "--cert", cert["thumbprint"], "--pin-file", card.pin)
     card.ok("verify", document, "doc.sig", "--cert", cert["thumbprint"])
 

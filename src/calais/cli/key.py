@@ -41,7 +41,7 @@ def _row(row: Document) -> tuple[Cell, ...]:
         row["key"],
         row["use"],
         row["pin"],
-        row["name"],
+        row["container"],
         "yes" if row["has_certificate"] else ("no", "yellow"),
     )
 
@@ -86,7 +86,7 @@ def container_row(container: Container) -> dict[str, object]:
         "index": entry.index,
         "reference": entry.reference,
         "label": entry.label,
-        "name": entry.name,
+        "container": entry.name,
         "default": entry.is_default,
         "use": KEY_SPECS.get(entry.key_spec, str(entry.key_spec)),
         "key": _kind(entry.algorithm, entry.size_bits),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from calais.provider.card import Card
 
 PIN, PUK = 1, 3
+DONE = {"verified": "The PIN is right", "changed": "The PIN was changed", "unblocked": "The PIN was set anew"}
 NAMES = {PIN: "PIN", PUK: "PUK"}
 
 
@@ -73,12 +74,11 @@ def _optional_row(card: Card, pin_id: int) -> list[dict[str, object]]:
 
 
 def _done_view(screen: Screen, document: Document) -> None:
-    screen.line((document["done"], "green"), f" on {document['card']} in {document['reader']}.")
+    screen.line((DONE[document["done"]], "green"), f": {document['card']} in {document['reader']}")
 
 
 def _done(card: Card, what: str) -> Document:
-    left = card.pin_status(PIN).attempts_left
-    return {"reader": card.reader, "card": card.label, "done": what, "attempts_left": left}
+    return {"reader": card.reader, "card": card.label, "done": what}
 
 
 @command(_done_view)
@@ -89,7 +89,7 @@ def verify(reader: str | None, pin_file: Path | None, pin_stdin: bool) -> Docume
     with opened() as system:
         card = choose_card(system, reader)
         card.verify_pin(_current(card, pin_file, pin_stdin).pin())
-        return {"reader": card.reader, "card": card.label, "done": "The PIN is right", "attempts_left": None}
+        return _done(card, "verified")
 
 
 def _current(card: Card, file: Path | None, stdin: bool) -> Source:
@@ -112,7 +112,7 @@ def change(
         old = _current(card, pin_file, pin_stdin).pin()
         new = Source("the new PIN", new_pin_file, new_pin_stdin or _follows(pin_stdin, new_pin_file), "new-pin")
         card.change_pin(old, new.pin(new=True))
-        return _done(card, "The PIN was changed")
+        return _done(card, "changed")
 
 
 def _follows(first_on_stdin: bool, file: Path | None) -> bool:
@@ -136,7 +136,7 @@ def unblock(
             card.unblock_pin(puk, new.pin(new=True))
         except WrongPin as error:
             raise _about_puk(error) from error
-        return _done(card, "The PIN was set anew")
+        return _done(card, "unblocked")
 
 
 def _about_puk(error: WrongPin) -> WrongPin:

@@ -164,8 +164,7 @@ def _describe(each: Surveyed, seen: Survey) -> dict[str, Any]:
     trial = each.facts.trial
     return {
         **(describe_certificate(certificate) if certificate else {}),
-        **{key: value for key, value in row.items() if key != "name"},
-        "container": row["name"],
+        **row,
         "chain": chain_state(certificate, seen.facts.issuers),
         "sign": str(trial.sign),
         "decrypt": str(trial.decrypt),
