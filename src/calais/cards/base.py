@@ -21,7 +21,7 @@ from calais.win.errors import BadData, CardRemoved, WinError
 FILE_FORMAT = "calais.card"
 FILE_VERSION = 1
 FILE_MAX = 8 * 1024 * 1024
-_NAME = re.compile(r"[a-z-]+(/[0-9A-F]{2,6})?")
+_NAME = re.compile(r"[a-z-]+(/[0-9A-F]{2,10})?")
 
 T = TypeVar("T")
 Cut = Callable[[int], None]

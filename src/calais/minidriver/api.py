@@ -1,6 +1,6 @@
 """``Minidriver``: what every card looks like from above, the card minidriver contract of version 7 in Python.
 
-About forty bodies stand for the 45 entry points of Microsoft's interface (``ENTRY_POINTS`` says which for which); old
+About forty bodies stand for the 45 entry points of Microsoft's interface (``surface`` says which for which); old
 and *Ex* forms meet in one method. What a read-only card must be able to do is abstract; everything else raises
 ``Unsupported`` until a driver says otherwise.
 
@@ -16,7 +16,6 @@ Source: Microsoft's smart card minidriver specification v7.07; cardmod.h version
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from calais.minidriver import properties
 from calais.minidriver.containers import build_container_info
 from calais.minidriver.injection import KeyInjection, absent
-from calais.minidriver.memo import CardMemo
+from calais.minidriver.memo import Cache, CardMemo
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
-from calais.minidriver.pins import Pin, PinStatus, Role
+from calais.minidriver.pins import PIN_SET_NONE, Pin, PinStatus, Role
+from calais.minidriver.surface import SURFACE, Duty
 from calais.transport.base import Transaction
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NotFound
@@ -95,6 +95,11 @@ class Minidriver(KeyInjection, ABC):
     card_name: ClassVar[str]
     cache_mode: ClassVar[int] = properties.CACHE_MODE_SESSION_ONLY  # CP_CARD_CACHE_MODE
     asymmetric_algorithms: ClassVar[tuple[str, ...]] = ("RSA",)  # CP_ENUM_ALGORITHMS
+    cipher_algorithms: ClassVar[tuple[str, ...]] = ()  # the same, for session keys
+    chaining_modes: ClassVar[tuple[str, ...]] = ()  # CP_CHAINING_MODES
+    admin_key_sizes: ClassVar[tuple[int, ...]] = (24,)  # bytes
+    absent_entry_points: ClassVar[frozenset[str]] = frozenset()  # e.g. CardDeauthenticate, where it takes a reset
+    settable_properties: ClassVar[frozenset[str]] = frozenset()  # besides the two write-only ones; see store_property
     padding_schemes: ClassVar[int] = (
         properties.PADDING_NONE | properties.PADDING_PKCS1 | properties.PADDING_PSS | properties.PADDING_OAEP
     )
@@ -103,6 +108,17 @@ class Minidriver(KeyInjection, ABC):
         self.tx = tx
         self.memo = memo
         self.settings: dict[str, Any] = {}  # the two write-only properties
+        self.cache: Cache | None = None  # the caller's, if it has one
+
+    def offers(self, entry_point: str) -> bool:
+        """Whether ``entry_point`` can do anything on this card; if not, it answers SCARD_E_UNSUPPORTED_FEATURE without
+        a look at its arguments. No exchange beyond what ``read_only`` takes.
+        """
+        row = SURFACE[entry_point]
+        mine, default = getattr(type(self), row.body), getattr(Minidriver, row.body)
+        if mine is default and row.body not in _WHOLE:
+            return False
+        return not (self.read_only and (row.duty is Duty.NO or row.body == "create_container"))
 
     # --- the card ----------------------------------------------------------------------------------------------------
 
@@ -178,6 +194,28 @@ class Minidriver(KeyInjection, ABC):
             Unsupported: it takes a reset; the caller then resets the card.
         """
 
+    @property
+    def session_pins(self) -> int:
+        """The PIN_SET of the PINs that can be traded for a session PIN (CP_CARD_PIN_STRENGTH_VERIFY)."""
+        return PIN_SET_NONE
+
+    def prepare(self, pin_id: int) -> None:
+        """Read beforehand what using the keys of ``pin_id`` takes, when nothing may come between PIN and key."""
+
+    def authenticate_external(self, pin_id: int, *, silent: bool) -> None:  # noqa: ARG002
+        """Have an ExternalPinType PIN entered at the reader or on the card (``CardAuthenticateEx`` without data).
+
+        Args:
+            pin_id: the PIN.
+            silent: no window may be shown.
+
+        Raises:
+            Cancelled: by the user.
+            SilentContext: it takes a window.
+            WinError: SCARD_E_TIMEOUT.
+        """
+        absent("a PIN that is entered elsewhere")
+
     def make_session_pin(self, pin_id: int, pin: Pin) -> Pin:  # noqa: ARG002
         """Trade a PIN for a session PIN (``CardAuthenticateEx`` with GENERATE); authenticates nothing."""
         absent("session PINs")
@@ -198,12 +236,22 @@ class Minidriver(KeyInjection, ABC):
         """Authenticate ROLE_ADMIN with its key, challenge and response inside; the card proves itself where it can."""
         absent("an administrator key")
 
-    def change_pin(self, pin_id: int, old: Pin, new: Pin) -> None:  # noqa: ARG002
-        """Replace a PIN (``CardChangeAuthenticator``, ``CardChangeAuthenticatorEx`` with CHANGEPIN)."""
+    def change_pin(self, pin_id: int, old: Pin, new: Pin, *, auth_id: int | None = None) -> None:  # noqa: ARG002
+        """Replace a PIN (``CardChangeAuthenticator``, ``CardChangeAuthenticatorEx`` with CHANGEPIN).
+
+        Args:
+            pin_id: the PIN that is replaced.
+            old: presents ``auth_id``; of a challenge/response type the response.
+            new: what it becomes.
+            auth_id: the PIN that authorises it, a member of the change permission; ``None`` = ``pin_id`` itself.
+        """
         absent("changing a PIN")
 
     def unblock_pin(self, pin_id: int, auth_id: int, auth: Pin, new: Pin) -> None:  # noqa: ARG002
-        """Unblock by another PIN and set anew (``CardUnblockPin``, ``CardChangeAuthenticatorEx`` with UNBLOCK)."""
+        """Unblock by another PIN and set anew (``CardUnblockPin``, ``CardChangeAuthenticatorEx`` with UNBLOCK).
+
+        One act: authenticate ``auth_id``, unblock, set. ``auth`` is a response where ``auth_id`` is of that type.
+        """
         absent("unblocking a PIN")
 
     def change_admin_key(self, new: bytes) -> None:  # noqa: ARG002
@@ -387,6 +435,19 @@ class Minidriver(KeyInjection, ABC):
         """
         properties.put(self, name, value, flags)
 
+    @property
+    def key_import(self) -> int:
+        """CARD_KEY_IMPORT_*: how private keys can be brought onto the card (``CP_KEY_IMPORT_SUPPORT``)."""
+        return properties.KEY_IMPORT_PLAIN_TEXT if self.offers("CardCreateContainer") else 0
+
+    def store_property(self, name: str, value: object) -> None:  # noqa: ARG002
+        """Write a property of ``settable_properties`` to the card; its value has been checked.
+
+        Raises:
+            NotAuthenticated: it takes a PIN or the administrator's key.
+        """
+        absent(f"changing {name!r}")
+
     def get_container_property(self, index: int, name: str) -> Any:  # noqa: ANN401 - a type per property
         """A container property by Windows' name, e.g. ``"PIN Identifier"`` (``CardGetContainerProperty``)."""
         return properties.get_of_container(self, index, name)
@@ -400,6 +461,20 @@ class Minidriver(KeyInjection, ABC):
         self.settings.clear()
 
 
+# Bodies that need no replacement to do something.
+_WHOLE = frozenset(
+    (
+        "__init__",
+        "close",
+        "container_info",
+        "get_property",
+        "set_property",
+        "get_container_property",
+        "set_container_property",
+    )
+)
+
+
 def check_index(index: int) -> int:
     """``index`` when it is a container index.
 
@@ -409,52 +484,3 @@ def check_index(index: int) -> int:
     if not 0 <= index < MAX_CONTAINERS:
         raise BadParameter(detail=f"a container index is 0 to {MAX_CONTAINERS - 1}, not {index}")
     return index
-
-
-ENTRY_POINTS: Mapping[str, str] = {
-    "CardAcquireContext": "__init__",
-    "CardDeleteContext": "close",
-    "CardQueryCapabilities": "capabilities",
-    "CardQueryFreeSpace": "free_space",
-    "CardQueryKeySizes": "key_sizes",
-    "CardAuthenticatePin": "authenticate",
-    "CardAuthenticateEx": "authenticate",
-    "CardGetChallenge": "challenge",
-    "CardGetChallengeEx": "challenge",
-    "CardAuthenticateChallenge": "answer_challenge",
-    "CardUnblockPin": "unblock_pin",
-    "CardChangeAuthenticator": "change_pin",
-    "CardChangeAuthenticatorEx": "change_pin",
-    "CardDeauthenticate": "deauthenticate",
-    "CardDeauthenticateEx": "deauthenticate",
-    "CardCreateDirectory": "create_directory",
-    "CardDeleteDirectory": "delete_directory",
-    "CardCreateFile": "create_file",
-    "CardReadFile": "read_file",
-    "CardWriteFile": "write_file",
-    "CardDeleteFile": "delete_file",
-    "CardEnumFiles": "enum_files",
-    "CardGetFileInfo": "file_info",
-    "CardCreateContainer": "create_container",
-    "CardCreateContainerEx": "create_container",
-    "CardDeleteContainer": "delete_container",
-    "CardGetContainerInfo": "container_info",
-    "CardGetContainerProperty": "get_container_property",
-    "CardSetContainerProperty": "set_container_property",
-    "CardSignData": "sign",
-    "CardRSADecrypt": "decrypt",
-    "CardConstructDHAgreement": "agree",
-    "CardDeriveKey": "agree",
-    "CardDestroyDHAgreement": "agree",
-    "MDImportSessionKey": "make_session_key",
-    "MDEncryptData": "encrypt_for_card",
-    "CardImportSessionKey": "import_session_key",
-    "CardGetSharedKeyHandle": "shared_key",
-    "CardGetAlgorithmProperty": "algorithm_property",
-    "CardGetKeyProperty": "key_property",
-    "CardSetKeyProperty": "set_key_property",
-    "CardDestroyKey": "destroy_key",
-    "CardProcessEncryptedData": "process_encrypted",
-    "CardGetProperty": "get_property",
-    "CardSetProperty": "set_property",
-}

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from calais.transport.base import Transaction
 
@@ -124,3 +124,16 @@ class CardMemo:
         if len(self.names) >= MAX_NAMES:
             del self.names[next(iter(self.names))]
         self.names[name] = index
+
+
+class Cache(Protocol):
+    """The data cache of a caller (pfnCspCacheAddFile, …LookupFile, …DeleteFile), for drivers that want one."""
+
+    def add(self, tag: str, data: bytes) -> None:
+        """Keep ``data``."""
+
+    def lookup(self, tag: str) -> bytes | None:
+        """What was kept, or ``None``."""
+
+    def delete(self, tag: str) -> None:
+        """Keep it no longer."""

@@ -20,10 +20,13 @@ class WinError(Exception):
         next_step: what the person can do about it, or "".
         index: position of the offending item, where the interface says so (bytes or records).
 
+    ``attempts_left``: of the PIN that was refused; ``None`` when the error is not about a PIN, or nobody knows.
+
     Source: winerror.h (numbers); MS-ERREF 2.1 (HRESULT).
     """
 
     default_code: ClassVar[int] = Code.SCARD_F_INTERNAL_ERROR
+    attempts_left: int | None = None
 
     def __init__(
         self,
@@ -107,6 +110,7 @@ class PinBlocked(WinError):
     """No tries are left; only an unblock helps."""
 
     default_code = Code.SCARD_W_CHV_BLOCKED
+    attempts_left = 0
 
 
 class NotAuthenticated(WinError):

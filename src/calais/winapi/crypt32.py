@@ -18,8 +18,7 @@ from calais.store.finding import CertHash as CertHash
 from calais.store.model import CertificateContext as CertificateContext
 from calais.store.stores import Store as HCERTSTORE
 from calais.win.codes import *
-from calais.win.flags.crypt32 import *
-from calais.win.flags.wincrypt import *
+from calais.win.flags import *
 from calais.win.structs import *
 from calais.winapi import ambient as _ambient
 
