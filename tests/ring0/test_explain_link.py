@@ -65,6 +65,7 @@ def test_a_whole_link_is_shown_end_to_end():
         (replace(WHOLE, readers=(), cards=()), "no_reader", "SCARD_E_NO_READERS_AVAILABLE"),
         (replace(WHOLE, cards=()), "no_card", "SCARD_E_NO_SMARTCARD"),
         (with_containers(), "other_card", "NTE_BAD_KEYSET"),
+        (with_containers(is_home=True), "container_gone", "NTE_BAD_KEYSET"),
         (with_containers(problem="mute"), "card_unreadable", "SCARD_W_UNRESPONSIVE_CARD"),
         (with_containers(replace(HOME, name="new")), "container_renamed", "NTE_BAD_KEYSET"),
         (with_containers(replace(HOME, public_key=public(OTHER))), "key_mismatch", "NTE_BAD_PUBLIC_KEY"),

@@ -155,6 +155,7 @@ def broken(calais, code, *, cert="ada 9A"):
     (one,) = result.json["breaks"]
     assert one["code_name"] == code
     assert one["mend"] in calais.run("cert", "explain", cert).out
+    assert one["cause"] == result.json["verdict"]
     return one["name"]
 
 
@@ -183,6 +184,11 @@ def test_a_renewed_certificate_is_explained_and_propagation_mends_it(linked):
     assert broken(linked, "CRYPT_E_NO_MATCH") == "certificate_replaced"
     linked.ok("propagate")
     assert linked.json("cert", "explain", "ada renewed")["works"]
+
+
+def test_a_certificate_that_was_deleted_from_the_card_is_explained(linked):
+    linked.ok("card", "delete", "9A", "--cert", "--default-management-key")
+    assert broken(linked, "NTE_BAD_KEYSET") == "container_gone"
 
 
 def test_a_blocked_pin_is_explained(linked):

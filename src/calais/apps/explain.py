@@ -36,7 +36,8 @@ class ContainerSeen:
 class CardSeen:
     """A card in a reader; ``problem``: why it could not be read; ``tries``: left for its PIN, if it says.
 
-    ``exchanges``: how many APDUs it took to know all this.
+    ``exchanges``: how many APDUs it took to know all this; ``is_home``: the link's container name is made from this
+    card's identity.
     """
 
     reader: str
@@ -47,6 +48,7 @@ class CardSeen:
     tries: int | None = None
     exchanges: int = 0
     problem: str = ""
+    is_home: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,14 @@ def _renamed(card: CardSeen, container: ContainerSeen) -> Iterator[Leg]:
 
 def _absent(facts: LinkFacts) -> Iterator[Leg]:
     silent = [card for card in facts.cards if card.problem]
+    home = [card for card in facts.cards if card.is_home]
+    if home:
+        yield _card_station(home[0])
+        cause = "the card is here, and its container is empty: the certificate was deleted from the card"
+        mend = "Write the certificate again: calais card put-cert"
+        yield _bad("container", "none", Break("container_gone", Code.NTE_BAD_KEYSET, cause, mend))
+        yield from _unreached("key")
+        return
     if silent:
         cause = f"the card in {silent[0].reader} cannot be read: {silent[0].problem}"
         broken = Break("card_unreadable", Code.SCARD_W_UNRESPONSIVE_CARD, cause, "calais scinfo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from calais.win.flags.wincrypt import MS_SCARD_PROV, PERSONAL_CSP
 if TYPE_CHECKING:
     from calais.system import System
 
+GUID_HEAD = 13  # bytes of a PIV container name that are the card's
 PROVIDERS = (MS_SCARD_PROV, PERSONAL_CSP, MS_SMART_CARD_KEY_STORAGE_PROVIDER)
 
 
@@ -54,7 +56,20 @@ def _card(system: System, reader: str, card: Card | WinError, certificate: Certi
         return CardSeen(reader, card.label, card.identity.serial, problem=error.detail or error.name)
     identity = card.identity
     exchanges = system.reader(reader).counter.exchanges
-    return CardSeen(reader, card.label, identity.serial, containers, identity.has_stable_names, tries, exchanges)
+    is_home = identity.has_stable_names and _is_named_after(certificate, identity.card_id)
+    return CardSeen(
+        reader, card.label, identity.serial, containers, identity.has_stable_names, tries, exchanges, is_home=is_home
+    )
+
+
+def _is_named_after(certificate: Certificate, card_id: bytes) -> bool:
+    """Whether the link names a container of this card: PIV's names are the card's GUID but for the last three bytes."""
+    link = certificate.key_prov_info
+    try:
+        named = uuid.UUID(link.container_name).bytes_le if link else b""
+    except ValueError:
+        return False
+    return bool(named) and named[:GUID_HEAD] == card_id[:GUID_HEAD]
 
 
 def _index_of_linked(card: Card, certificate: Certificate) -> dict[int, str]:

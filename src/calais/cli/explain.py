@@ -8,7 +8,7 @@ import click
 
 from calais.cli.cert import complete_certificates
 from calais.cli.command import Answer, Document, command
-from calais.cli.screen import Screen, mark
+from calais.cli.screen import Cell, Screen, mark
 from calais.cli.session import opened
 
 
@@ -21,11 +21,11 @@ def _view(screen: Screen, document: Document) -> None:
     screen.table(("", "Station", "What is there"), rows, keep=("", "Station"))
     screen.line()
     screen.line((document["verdict"], "bold green" if document["works"] else "bold red"))
-    for each in document["breaks"]:
-        screen.line(
-            (f"{each['code_name']} ({each['code']})", "dim"), f" {each['cause']}  ", (f"[{each['name']}]", "dim")
-        )
-        screen.line("  mend it: ", (each["mend"], "bold"))
+    for at, each in enumerate(document["breaks"]):
+        if at:
+            screen.line(each["cause"])
+        code: list[Cell] = [f"{each['code_name']} ({each['code']})", (f"  [{each['name']}]", "dim")]
+        screen.facts([("Windows says", code), ("Mend it", (each["mend"], "bold"))])
 
 
 @command(_view)

@@ -30,7 +30,7 @@ def _view(screen: Screen, document: Document) -> None:
         written, text = document[f"{name}_file"], document[name]
         if written:
             screen.line(f"Wrote {_WORDS[name]} into {written}")
-        elif text and (name != "public_key" or not document["csr"]):
+        elif text and (name != "public_key" or not (document["csr"] or document["certificate"])):
             click.echo(text, nl=False)
     screen.line(f"Next: {document['next_step']}")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from calais.cards.base import Memory
     from calais.resource.virtual import VirtualCardFile
 
+FIRST_KEY = "calais card generate 9A --self-signed --subject NAME --default-management-key"
 DEFAULT_READER = "Virtual Reader 0"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -40,10 +41,10 @@ def _new_view(screen: Screen, document: Document) -> None:
         screen.line(
             "PIN 123456, PUK 12345678 and the management key are the factory's; change the PIN: calais pin change"
         )
-    if document["reader"]:
-        screen.line(f"It is in {document['reader']}. Next: calais propagate")
-    else:
+    if not document["reader"]:
         screen.line(f"Next: calais virtual insert {document['name']}")
+        return
+    screen.line(f"It is in {document['reader']}. Next: {'calais propagate' if document['keys'] else FIRST_KEY}")
 
 
 @command(_new_view)
@@ -94,7 +95,7 @@ def new(
     reader = DEFAULT_READER if insert_it else None
     if reader:
         home.insert(name, reader)
-    return {"name": name, "file": str(path), "reader": reader, "default_secrets": not secrets}
+    return {"name": name, "file": str(path), "reader": reader, "default_secrets": not secrets, "keys": not empty}
 
 
 def _list_view(screen: Screen, document: Document) -> None:
