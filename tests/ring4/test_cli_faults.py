@@ -130,10 +130,10 @@ def test_a_pin_is_asked_for_without_echo_and_with_the_tries_that_are_left(ada):
 def test_a_signature_asks_for_the_pin_and_says_what_it_is_for(ada):
     document = ada.file("doc", "text")
     words = ["sign", str(document), "--container", "9C"]
-    code, seen = at_terminal(words, [("sign with", PIN)], ada.virtual.directory.parent)
+    code, seen = at_terminal(words, [("PIN: ", PIN)], ada.virtual.directory.parent)
     assert code == 0, seen
     assert "Digital Signature" in seen
-    assert "this key wants its PIN each time" in seen
+    assert "This key wants its PIN each time." in seen
     assert PIN not in seen
 
 
@@ -144,7 +144,7 @@ def test_a_card_that_is_pulled_while_the_pin_is_typed_is_told_so(ada):
 
     document = ada.file("doc", "text")
     words = ["sign", str(document), "--container", "9C"]
-    code, seen = at_terminal(words, [("sign with", pull)], ada.virtual.directory.parent)
+    code, seen = at_terminal(words, [("PIN: ", pull)], ada.virtual.directory.parent)
     assert code == 3
     assert "SCARD_W_REMOVED_CARD" in seen
     assert not (ada.folder / "doc.sig").exists()
@@ -155,7 +155,7 @@ def test_the_last_try_is_announced(ada):
         ada.run("pin", "verify", "--pin-file", ada.wrong_pin)
     document = ada.file("doc", "text")
     words = ["sign", str(document), "--container", "9A"]
-    code, seen = at_terminal(words, [("sign with", PIN)], ada.virtual.directory.parent)
+    code, seen = at_terminal(words, [("PIN: ", PIN)], ada.virtual.directory.parent)
     assert code == 0, seen
     assert "last try" in seen
 

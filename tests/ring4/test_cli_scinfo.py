@@ -3,6 +3,10 @@ from __future__ import annotations
 import pytest
 from commandline import CommandLine, authority, issue, keys, pem
 
+from calais.cards.piv import spec
+from calais.cards.piv.image import CardImage
+from calais.iso7816 import tlv
+
 
 @pytest.fixture
 def calais(capfdbinary, tmp_path, monkeypatch):
@@ -105,3 +109,22 @@ def test_a_card_of_curve_keys_is_tried_by_agreeing_on_a_secret(calais):
     calais.card("ada", keys={0x9D: (made["9C"], issue(made["9C"]))})
     (row,) = calais.json("scinfo", "--pin-file", calais.pin)["containers"]
     assert (row["decrypt"], row["match"]) == ("ok", "ok")
+
+
+def test_a_damaged_certificate_and_damaged_objects_are_named(calais):
+    objects = {
+        spec.TAG_PIV_AUTH_CERT: tlv.build(spec.TAG_CERTIFICATE, b"no certificate") + bytes.fromhex("710100FE00"),
+        spec.TAG_CHUID: b"\x30\x50",
+        spec.TAG_DISCOVERY: b"\x4f\x00",
+        spec.TAG_SECURITY_OBJECT: b"\xba\x00",
+    }
+    calais.card("ada", image=CardImage(objects, {spec.REF_PIV_AUTH: keys()["9C"]}))
+    result = calais.run("scinfo", "--pin-file", calais.pin, "--json")
+    assert result.code == 1
+    assert names(result.json) == {
+        "certificate_unreadable", "chuid_unreadable", "discovery_unreadable", "security_object_unreadable",
+    }  # fmt: skip
+    propagated = calais.run("propagate", "--json")
+    assert (propagated.code, propagated.json["totals"]) == (1, {"failed": 1})
+    assert "failed" in calais.run("propagate").out
+    assert calais.run("scinfo", "--silent").code == 1

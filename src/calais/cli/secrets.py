@@ -183,12 +183,14 @@ def question(request: PinRequest) -> str:
     """What the terminal asks, in as many lines as it needs."""
     from calais.cli.safe import safe
 
-    lines = [safe(request.reason)] if request.reason else []
+    left = request.attempts_left
+    tries = f" ({left} tries left)" if left and not request.is_last_try else ""
+    lines = [f"{safe(request.card)} in {safe(request.reader)} wants the PIN to {safe(request.purpose)}{tries}."]
+    if request.reason:
+        lines.append(f"{safe(request.reason[:1].upper() + request.reason[1:])}.")
     if request.is_last_try:
         lines.append("This is the last try: a wrong PIN blocks the card.")
-    tries = f" ({request.attempts_left} tries left)" if request.attempts_left and not request.is_last_try else ""
-    lines.append(f"PIN of {safe(request.card)} in {safe(request.reader)}, to {safe(request.purpose)}{tries}: ")
-    return "\n".join(lines)
+    return "\n".join((*lines, "PIN: "))
 
 
 def prompt_of(pin_file: Path | None, pin_stdin: bool, *, pinentry: bool = False) -> CommandPrompt:
