@@ -208,6 +208,8 @@ class System:
             self._slots.slot(reader).remove()
         else:
             self._shared().remove(reader)
+            if reader in self._readers:
+                self._readers[reader].release()  # or the card would stay locked for the rest of the hold
 
     def plug(self, reader: str) -> None:
         """Add an empty reader to this process."""
