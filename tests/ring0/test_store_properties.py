@@ -1,6 +1,7 @@
 """The table of properties: what each id takes, gives and refuses."""
 
 import hashlib
+import struct
 from datetime import UTC, datetime, timedelta, timezone
 
 import certs
@@ -162,6 +163,14 @@ def test_a_foreign_value_that_cannot_be_read_is_named():
         assert bag.peek(element, prop_id) is None
     assert bag.get(element, 11).startswith("a")
     assert bag.key_prov_info(element) is None
+
+
+def test_a_link_whose_params_overlap_is_refused_before_they_are_copied():
+    size, count = 200_000, 10_000
+    params = struct.pack("<4I", 1, 1, size - 1, 0) * count
+    data = (struct.pack("<7I", 0, 0, 1, 0, count, 28, 0) + params).ljust(size, b"\0")
+    with pytest.raises(BadData):
+        bag.get(Element(certs.make(), {2: data}), 2)
 
 
 def test_every_id_of_the_header_has_a_rule():

@@ -72,6 +72,8 @@ class CryptKeyProvInfo:
             cls.LAYOUT, "CRYPT_KEY_PROV_INFO", data
         )
         table = _slice(data, params_at, count * cls.PARAM_LAYOUT.size)
+        if sum(size for _, _, size, _ in cls.PARAM_LAYOUT.iter_unpack(table)) > len(data):
+            raise BadData(detail="the params of CRYPT_KEY_PROV_INFO overlap or run past the end", index=params_at)
         params = tuple(
             CryptKeyProvParam(param, _slice(data, at, size), param_flags)
             for param, at, size, param_flags in cls.PARAM_LAYOUT.iter_unpack(table)
