@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from calais.testing.cards import virtual_gids as virtual_gids
     from calais.testing.cards import virtual_piv as virtual_piv
     from calais.testing.fakes import FakeClock as FakeClock
     from calais.testing.fakes import FaultyTransport as FaultyTransport
@@ -22,6 +23,7 @@ _HOMES = {
     "FixedPrompt": "fakes",
     "PrivatePcscd": "pcscd",
     "local_system": "systems",
+    "virtual_gids": "cards",
     "virtual_piv": "cards",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - all strings

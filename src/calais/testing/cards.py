@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from calais.cards.base import BytesMemory, VirtualCard
+from calais.cards.gids import personalise as gids
 from calais.cards.piv import spec
 from calais.cards.piv.card_authority import Authority, default_keys
 from calais.cards.piv.card_keys import PrivateKey
@@ -78,6 +79,62 @@ def virtual_piv(  # noqa: PLR0913 - each is an independent property of a card
         image=None if image is None else load_image(image),
     )
     return virtual_card(memory, random)
+
+
+def virtual_gids(  # noqa: PLR0913 - each is an independent property of a card
+    *,
+    pin: str = "123456",
+    puk: str | None = None,
+    admin_key: bytes | None = bytes(24),
+    admin_key_algorithm: str | None = None,
+    keys: gids.Keys | None = None,
+    card_id: bytes | None = None,
+    read_only: bool = False,
+    session_pins: bool = True,
+    blank: bool = False,
+    contactless: bool = False,
+    extended: bool = True,
+    seed: int | str | bytes | None = None,
+) -> VirtualCard:
+    """A virtual GIDS card in memory.
+
+    Args:
+        pin: 4 to 16 characters.
+        puk: 4 to 16 characters; by default there is none.
+        admin_key: 24 bytes of 3DES, or 16, 24 or 32 of AES; ``None`` = a card without one.
+        admin_key_algorithm: ``"3DES"`` or ``"AES"``; told by the length if not given, 24 = 3DES.
+        keys: ``[(container_name or None, key_spec, private_key, certificate or None), …]``; the first is the default
+            container. By default one RSA-2048 exchange key with a certificate from a test authority; the key is the
+            same for all cards of one process.
+        card_id: 16 bytes; ``None`` = random.
+        read_only: nothing but the PIN can be changed.
+        session_pins: whether the card makes session PINs.
+        blank: the applet can be selected and waits for its initialisation.
+        contactless: the card is reached over its contactless interface.
+        extended: whether it knows extended lengths.
+        seed: makes the card's randomness reproducible.
+
+    Raises:
+        BadParameter: a value that a card cannot have.
+    """
+    random = seeded(seed)
+    memory = BytesMemory()
+    gids.new_gids_card(
+        memory,
+        random,
+        pin=pin,
+        puk=puk,
+        admin_key=admin_key,
+        admin_key_algorithm=admin_key_algorithm,
+        keys=gids.default_keys(random, gids.MADE, known=test_rsa_key("GIDS")) if keys is None else keys,
+        card_id=card_id,
+        read_only=read_only,
+        session_pins=session_pins,
+        blank=blank,
+        contactless=contactless,
+        extended=extended,
+    )
+    return gids.virtual_card(memory, random)
 
 
 def seeded(seed: int | str | bytes | None) -> Callable[[int], bytes]:

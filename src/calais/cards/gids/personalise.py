@@ -132,10 +132,15 @@ def virtual_card(memory: Memory, random: Random) -> VirtualCard:
     return VirtualCard(GidsApplet(memory, random))
 
 
-def default_keys(random: Random, now: datetime, authority: Authority | None = None) -> Keys:
-    """One RSA-2048 exchange container with a certificate from ``authority`` (by default a new test authority)."""
+def default_keys(
+    random: Random, now: datetime, authority: Authority | None = None, *, known: PrivateKey | None = None
+) -> Keys:
+    """One RSA-2048 exchange container with a certificate from ``authority`` (by default a new test authority).
+
+    ``known`` is a key to take instead of making one.
+    """
     authority = authority or Authority.create("Calais Test CA", random, now)
-    key = card_keys.generate(Algorithm.RSA_2048, random)
+    key = known or card_keys.generate(Algorithm.RSA_2048, random)
     extensions: tuple[x509.ExtensionType, ...] = (
         key_usage("digital_signature", "key_encipherment"),
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SMARTCARD_LOGON]),
