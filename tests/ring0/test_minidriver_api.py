@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from calais.minidriver.api import ENTRY_POINTS, CardIdentity, Minidriver, check_index
+from calais.minidriver.api import CardIdentity, Minidriver, check_index
 from calais.minidriver.injection import KeyInjection
 from calais.minidriver.memo import CardMemo
 from calais.minidriver.pins import Pin, PinStatus
 from calais.minidriver.properties import PROPERTIES
+from calais.minidriver.surface import ENTRY_POINTS
 from calais.win.errors import BadParameter, NotFound, Unsupported
 from calais.win.structs import CardCapabilities, CardFileInfo, CardFreeSpaceInfo, CardKeySizes, PinCachePolicy, PinInfo
 

@@ -33,7 +33,15 @@ class KeyInjection:
         """Encrypt a request for ``process_encrypted`` (``MDEncryptData``)."""
         absent("secure key injection")
 
-    def import_session_key(self, index: int, padding: object, blob_type: str, algorithm: str, data: bytes) -> int:  # noqa: ARG002
+    def import_session_key(
+        self,
+        index: int,  # noqa: ARG002
+        padding: object,  # noqa: ARG002
+        blob_type: str,  # noqa: ARG002
+        algorithm: str,  # noqa: ARG002
+        data: bytes,  # noqa: ARG002
+        flags: int = 0,  # noqa: ARG002
+    ) -> int:
         """Take a session key encrypted for the key of container ``index`` (``CardImportSessionKey``)."""
         absent("secure key injection")
 
