@@ -26,7 +26,7 @@ def _view(screen: Screen, document: Document) -> None:
         if card["problem"]:
             screen.line((card["problem"], "red"))
         elif not card["containers"]:
-            screen.line("No keys.")
+            screen.line("No keys with a certificate. Others: calais key list --all")
         else:
             columns = ("Key", "Kind", "Use", "PIN", "Container", "Cert")
             screen.table(columns, [_row(row) for row in card["containers"]], keep=columns)

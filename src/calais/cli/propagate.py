@@ -22,7 +22,10 @@ def _view(screen: Screen, document: Document) -> None:
         rows = [_cells(row) for row in document["outcomes"]]
         screen.table(("Key", "Subject", "", "Why", "Reader"), rows, keep=("Key", ""))
     totals = ", ".join(f"{number} {action}" for action, number in document["totals"].items())
-    screen.line(f"{count(len(document['outcomes']), 'certificate')}{': ' if totals else ''}{totals}.")
+    if document["outcomes"]:
+        screen.line(f"{count(len(document['outcomes']), 'certificate')}: {totals}.")
+    else:
+        screen.line("The inserted cards have no certificates.")
     for note in document["notes"]:
         if document["outcomes"] and NO_SERVICE in note:
             continue  # who has a card in hand does not need real readers

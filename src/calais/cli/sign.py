@@ -55,7 +55,8 @@ def sign(file: Path, output: Path | None, form: str, hash_name: str, padding: st
     target = output or _beside(file, "p7s" if form == "cms" else "sig")
     if not (is_json() and target == STANDARD):  # the document has the signature
         write_whole(target, made)
-    kind, cert = str(described["key"]), str(described["thumbprint"] or "")[:8]
+    kind, thumbprint = str(described["key"]), str(described["thumbprint"] or "")[:8]
+    signer = f"--cert {thumbprint}" if thumbprint else "--cert-file CERTIFICATE"
     return {
         "file": str(file),
         "output": None if target == STANDARD else str(target),
@@ -64,7 +65,7 @@ def sign(file: Path, output: Path | None, form: str, hash_name: str, padding: st
         "format": form,
         "hash": hash_name,
         "padding": padding if kind.startswith("RSA") else None,
-        "check": f"calais verify {file} {target} --cert {cert}{_again(form, hash_name, padding, kind)}",
+        "check": f"calais verify {file} {target} {signer}{_again(form, hash_name, padding, kind)}",
         **described,
     }
 
