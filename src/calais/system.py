@@ -317,9 +317,14 @@ class System:
         return [card for _, card in seen if isinstance(card, Card)]
 
 
+def innermost() -> System | None:
+    """The system of the innermost ``with system:``, or ``None`` outside of any."""
+    return _current.get(None)
+
+
 def current() -> System:
     """The system of the innermost ``with system:``; outside of any, this machine's, opened once per context."""
-    system = _current.get(None)
+    system = innermost()
     if system is None:
         system = System.local()
         _current.set(system)

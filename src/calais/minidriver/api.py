@@ -25,6 +25,7 @@ from calais.minidriver import properties
 from calais.minidriver.containers import build_container_info
 from calais.minidriver.injection import KeyInjection, absent
 from calais.minidriver.memo import Cache, CardMemo
+from calais.minidriver.orphans import Bookkeeping
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.minidriver.pins import PIN_SET_NONE, Pin, PinStatus, Role
 from calais.minidriver.surface import SURFACE, Duty
@@ -81,7 +82,7 @@ class ContainerEntry:
     has_certificate: bool = True
 
 
-class Minidriver(KeyInjection, ABC):
+class Minidriver(KeyInjection, Bookkeeping, ABC):
     """One card, driven inside one transaction.
 
     Args:

@@ -28,6 +28,9 @@ class Role(IntEnum):
 def pin_set(*ids: int) -> int:
     """The PIN_SET that holds ``ids`` (cardmod.h, ``CREATE_PIN_SET``: bit ``1 << id``).
 
+    So role 3 is 0000 1000. The specification's own example ("role 3 … translates to 0000 0100") is wrong: that is
+    ROLE_ADMIN. Likewise its unblock mask 0x00000100 of ROLE_USER is meant to be read in base 2.
+
     Raises:
         BadParameter: an id outside 0…7.
     """
@@ -42,6 +45,16 @@ def pin_set(*ids: int) -> int:
 def is_in_pin_set(pins: int, pin_id: int) -> bool:
     """Whether ``pin_id`` is a member of the PIN_SET ``pins`` (cardmod.h, ``IS_PIN_SET``)."""
     return bool(pins & pin_set(pin_id))
+
+
+def with_pin(pins: int, pin_id: int) -> int:
+    """The PIN_SET ``pins`` and ``pin_id`` (cardmod.h, ``SET_PIN``)."""
+    return pins | pin_set(pin_id)
+
+
+def without_pin(pins: int, pin_id: int) -> int:
+    """The PIN_SET ``pins`` without ``pin_id`` (cardmod.h, ``CLEAR_PIN``)."""
+    return pins & ~pin_set(pin_id)
 
 
 class Pin:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from calais.testing.fakes import FakeClock as FakeClock
     from calais.testing.fakes import FaultyTransport as FaultyTransport
     from calais.testing.fakes import FixedPrompt as FixedPrompt
+    from calais.testing.minidriver import card_data as card_data
     from calais.testing.pcscd import PrivatePcscd as PrivatePcscd
     from calais.testing.systems import local_system as local_system
 
@@ -22,6 +23,7 @@ _HOMES = {
     "FaultyTransport": "fakes",
     "FixedPrompt": "fakes",
     "PrivatePcscd": "pcscd",
+    "card_data": "minidriver",
     "local_system": "systems",
     "virtual_gids": "cards",
     "virtual_piv": "cards",

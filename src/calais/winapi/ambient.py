@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from calais.minidriver.calls.context import Modules
     from calais.store.api import KeyOpener, StoreProvider, System
 
 
@@ -18,6 +19,18 @@ def system_of(system: System | None) -> System:
     from calais.system import current  # noqa: PLC0415 - memory stores need no system, and its imports cost
 
     return current()
+
+
+def card_modules(context: object) -> Modules:
+    """The card modules that ``context`` knows; without one, those of the system of the innermost ``with system:``."""
+    own: Modules | None = getattr(context, "card_modules", None)
+    if own is not None:
+        return own
+    from calais.cards.modules import CardModules  # noqa: PLC0415 - certificates need no cards
+    from calais.system import innermost  # noqa: PLC0415
+
+    system = innermost()
+    return CardModules(system.policy.values() if system else None)
 
 
 def stores_of(system: System | None) -> Callable[[], StoreProvider]:
