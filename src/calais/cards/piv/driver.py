@@ -17,11 +17,12 @@ Source: SP 800-73-4; Microsoft's smart card minidriver specification v7.07.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.piv import filesystem, listing, operations, spec, writing
+from calais.cards.piv import filesystem, listing, management, operations, spec, writing
 from calais.cards.piv import pins as piv_pins
 from calais.cards.piv.policy import PivPolicy
 from calais.cards.piv.view import CardView
@@ -50,6 +51,7 @@ class PivMinidriver(Minidriver):
     """
 
     card_name: ClassVar[str] = "Identity Device (NIST SP 800-73 [PIV])"
+    admin_key_sizes: ClassVar[tuple[int, ...]] = tuple(management.CANDIDATES)
     asymmetric_algorithms: ClassVar[tuple[str, ...]] = ("RSA", "ECDSA_P256", "ECDSA_P384", "ECDH_P256", "ECDH_P384")
 
     def __init__(self, tx: Transaction, memo: CardMemo, policy: Mapping[str, object] | None = None) -> None:
@@ -64,8 +66,8 @@ class PivMinidriver(Minidriver):
 
     @property
     def read_only(self) -> bool:
-        """As policy ``piv.write`` says."""
-        return not self.view.policy.write
+        """As policy ``piv.write`` says, or because the card has no management key; asked once, one exchange."""
+        return not self.view.policy.write or not piv_pins.is_managed(self.view)
 
     def capabilities(self) -> CardCapabilities:
         """The driver compresses certificates itself (gzip, CertInfo)."""
@@ -109,16 +111,16 @@ class PivMinidriver(Minidriver):
 
         For PIN 4 what using key 9C takes is read beforehand, so that nothing comes between VERIFY and the signature.
         """
-        if pin_id == piv_pins.USER_ALWAYS:
-            self._prepare_signature_key()
+        piv_pins.check(pin_id, pin)
+        if pin_id == piv_pins.USER_ALWAYS and spec.REF_SIGNATURE not in self.memo.keys:
+            self.prepare(pin_id)
         piv_pins.authenticate(self.view, pin_id, pin)
 
-    def _prepare_signature_key(self) -> None:
-        if spec.REF_SIGNATURE not in self.memo.keys:
-            try:
+    def prepare(self, pin_id: int) -> None:
+        """For PIN 4: prove what is remembered about key 9C."""
+        if pin_id == piv_pins.USER_ALWAYS:
+            with suppress(NotFound, BadData, Unsupported):  # the signature will say what is wrong
                 listing.learn(self.view, listing.INDEX_OF[spec.REF_SIGNATURE])
-            except (NotFound, BadData, Unsupported):
-                return  # the signature will say what is wrong
 
     def deauthenticate(self, pins: int) -> None:
         """One exchange; the management key's authentication ends only with a reset."""
@@ -145,8 +147,9 @@ class PivMinidriver(Minidriver):
         writing.refuse_read_only(self.view)
         piv_pins.change_admin_key(self.view, new)
 
-    def change_pin(self, pin_id: int, old: Pin, new: Pin) -> None:
-        """Replace PIN (1 or 4, the same) or PUK (3); one exchange."""
+    def change_pin(self, pin_id: int, old: Pin, new: Pin, *, auth_id: int | None = None) -> None:
+        """Replace PIN (1 or 4, the same) or PUK (3), each by itself; one exchange."""
+        del auth_id
         piv_pins.change(self.view, pin_id, old, new)
 
     def unblock_pin(self, pin_id: int, auth_id: int, auth: Pin, new: Pin) -> None:

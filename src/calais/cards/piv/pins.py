@@ -91,15 +91,27 @@ def _puk_status(view: CardView) -> PinStatus:
     )
 
 
+def check(pin_id: int, pin: Pin) -> None:
+    """Tell what is the caller's fault before anything is sent.
+
+    Raises:
+        BadParameter: no such PIN, or it is empty.
+        WinError: SCARD_E_INVALID_CHV, a length that no PIN of the card has.
+        Unsupported: the PUK, which authenticates nobody.
+    """
+    info(pin_id)
+    if pin_id == PUK:
+        raise Unsupported(detail="the PUK of a PIV card only unblocks", next_step="unblock the PIN with it")
+    if pin_id != Role.ADMIN:
+        edge.pad_pin(pin)
+
+
 def authenticate(view: CardView, pin_id: int, pin: Pin) -> None:
     """Present the application PIN; or, for ROLE_ADMIN, the response to the card's challenge."""
-    info(pin_id)
+    check(pin_id, pin)
     if pin_id == Role.ADMIN:
         answer_challenge(view, pin.value)
-    elif pin_id == PUK:
-        raise Unsupported(detail="the PUK of a PIV card only unblocks", next_step="unblock the PIN with it")
     else:
-        edge.pad_pin(pin)  # what is the caller's fault is told before anything is sent
         edge.verify(view.tx, reference(view, pin_id), pin)
 
 
@@ -158,6 +170,34 @@ def unblock(view: CardView, pin_id: int, auth_id: int, auth: Pin, new: Pin) -> N
 # --- management key --------------------------------------------------------------------------------------------------
 
 ADMIN_ALGORITHM = "piv.management_algorithm"
+_MANAGED = "piv.managed"
+
+
+def is_managed(view: CardView) -> bool:
+    """Whether the card has a management key; asked once for a card. Without one nothing but its PINs can change."""
+    known: bool | None = view.memo.facts.get(_MANAGED)
+    if known is None:
+        known = ADMIN_ALGORITHM in view.memo.facts or _has_management_key(view)
+        view.memo.facts[_MANAGED] = known
+    return known
+
+
+def _has_management_key(view: CardView) -> bool:
+    try:
+        edge_yubico.metadata(view.tx, spec.REF_MANAGEMENT_KEY)
+    except NotFound:
+        return False
+    except (Unsupported, BadData):
+        return _gives_challenge(view)
+    return True
+
+
+def _gives_challenge(view: CardView) -> bool:
+    try:
+        challenge(view)
+    except Unsupported:
+        return False
+    return True
 
 
 def authenticate_admin(view: CardView, key: bytes) -> None:

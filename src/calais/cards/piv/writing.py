@@ -13,6 +13,7 @@ from calais.cards.piv.keys import algorithm_for, algorithm_of, certificate_key, 
 from calais.cards.piv.objects import CERTIFICATE_MAX_PLAIN, KeyHistory, build_certificate
 from calais.cards.piv.spec import Algorithm
 from calais.cards.piv.view import CardView
+from calais.minidriver.api import check_index
 from calais.minidriver.containers import AT_KEYEXCHANGE, AT_SIGNATURE
 from calais.minidriver.pins import Role
 from calais.win.codes import Code
@@ -26,10 +27,11 @@ def writable_slot(view: CardView, index: int) -> spec.Slot:
 
     Raises:
         Unsupported: policy makes the card read-only.
+        BadParameter: outside 0…255.
         WinError: SCARD_E_WRITE_TOO_MANY, PIV has no slot for this index.
     """
     refuse_read_only(view)
-    if index >= len(spec.SLOTS):
+    if check_index(index) >= len(spec.SLOTS):
         raise WinError(Code.SCARD_E_WRITE_TOO_MANY, f"PIV has {len(spec.SLOTS)} slots, none for container {index}")
     return listing.slot_at(index)
 
