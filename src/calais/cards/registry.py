@@ -1,6 +1,7 @@
 """Which driver drives which card.
 
-PIV cards are found by their application, not by their ATR. Third-party drivers come as entry points of the group
+PIV and GIDS cards are found by their application, in this order, not by their ATR. A card that was here before is
+asked first for the application that it had then. Third-party drivers come as entry points of the group
 ``calais.minidrivers``: each loads to a ``Driver``. They are asked first, in the order of their names, so that a
 vendor's own driver wins over the generic one.
 
@@ -14,12 +15,13 @@ from copy import copy
 from importlib.metadata import entry_points
 from typing import Protocol
 
+from calais.cards.gids.driver import GidsMinidriver
 from calais.cards.piv.driver import PivMinidriver
 from calais.minidriver.api import Minidriver
 from calais.minidriver.memo import CardMemo, Evidence
 from calais.transport.base import Transaction
 from calais.win.codes import Code
-from calais.win.errors import Unsupported, WinError
+from calais.win.errors import BadData, Unsupported, WinError
 
 GROUP = "calais.minidrivers"
 Policy = Mapping[str, object]
@@ -55,7 +57,23 @@ def piv(tx: Transaction, memo: CardMemo, *, policy: Policy, fresh: bool) -> Mini
     return driver
 
 
-BUILT_IN: Mapping[str, Driver] = {"piv": piv}
+def gids(tx: Transaction, memo: CardMemo, *, policy: Policy, fresh: bool) -> Minidriver | None:
+    """The GIDS driver. A new card costs two exchanges: SELECT and ``cardid``."""
+    driver = GidsMinidriver(tx, memo, policy)
+    if not fresh:
+        return driver
+    try:
+        driver.view.prove_card()
+    except (Unsupported, BadData):
+        return None  # something that accepts every SELECT, and answers GET DATA in its own way
+    except WinError as error:
+        if error.code == Code.SCARD_E_UNKNOWN_CARD:
+            return None
+        raise
+    return driver
+
+
+BUILT_IN: Mapping[str, Driver] = {"piv": piv, "gids": gids}
 
 
 def installed() -> dict[str, Driver]:
@@ -74,7 +92,8 @@ def identify(
     """The minidriver for the card of ``tx``.
 
     Within one insertion the driver that was found is taken again without an exchange; whether the card is still what it
-    was, each method proves for itself. A new insertion costs a look: two exchanges for PIV.
+    was, each method proves for itself. A new insertion costs a look: two exchanges for PIV, one more for GIDS unless it
+    is the GIDS card that was here before.
 
     Args:
         tx: the open transaction.
@@ -90,12 +109,32 @@ def identify(
     if not fresh and drivers is None and memo.driver in BUILT_IN:
         drivers = BUILT_IN  # looking for installed ones takes longer than a signature
     known = drivers if drivers is not None else {**installed(), **BUILT_IN}
+    if fresh:
+        again = _ask_again(known, tx, memo, policy=policy or {})
+        if again is not None:
+            return again
     for name in (memo.driver,) if memo.driver in known and not fresh else known:
         found = _ask(name, known[name], tx, memo, policy=policy or {}, fresh=fresh)
         if found is not None:
             return found
     memo.forget()
     raise _unknown(known)
+
+
+def _ask_again(known: Mapping[str, Driver], tx: Transaction, memo: CardMemo, *, policy: Policy) -> Minidriver | None:
+    """The built-in driver that knew the card of the last insertion, if this is the same card: it need not be looked for.
+
+    The first of the drivers is asked first anyway.
+    """
+    name, before = memo.driver, memo.identity
+    if name not in BUILT_IN or before is None or known.get(name) is not BUILT_IN[name] or next(iter(known)) == name:
+        return None
+    kept = copy(memo)
+    found = _ask(name, known[name], tx, memo, policy=policy, fresh=True)
+    if found is not None and memo.identity is not None and memo.identity.card_id == before.card_id:
+        return found
+    memo.restore(kept)
+    return None
 
 
 def _ask(
@@ -119,5 +158,5 @@ def _unknown(known: Mapping[str, Driver]) -> WinError:
     return WinError(
         Code.SCARD_E_UNKNOWN_CARD,
         f"no driver knows the card (asked: {', '.join(known)})",
-        next_step=f"insert a PIV card, or install the driver for this one (entry point group {GROUP})",
+        next_step=f"insert a PIV or GIDS card, or install the driver for this one (entry point group {GROUP})",
     )
