@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from calais.store import properties
 from calais.store.locations import SystemStores
 from calais.store.memory import MemoryDatabase
 from calais.store.objects import CertificateStore
@@ -142,7 +143,7 @@ class OnDemand(Stores):
 
     @rule(number=numbers, props=props)
     def propagate(self, number, props):
-        """What certificate propagation does keeps whatever was known."""
+        """What certificate propagation does keeps whatever was stored."""
         known = self.both(0, lambda store: self.known(store, number))
         self.both(0, lambda store: store.add(POOL[number], props=props).der)
         now = self.both(0, lambda store: self.known(store, number))
@@ -152,7 +153,7 @@ class OnDemand(Stores):
     def known(store, number):
         found = store.get(HASHES[number])
         stored = found.context.element.stored if found else {}
-        return {prop_id: found.get(prop_id) for prop_id in IDS if prop_id in stored}
+        return {prop_id: properties.rule(prop_id).unpack(stored[prop_id]) for prop_id in IDS if prop_id in stored}
 
     @precondition(lambda self: self.whole == 0)
     @rule()

@@ -210,17 +210,22 @@ class _Hold:
 
     def __init__(self, element: Element, place: Place) -> None:
         self.count = 0
+        self._lock = threading.Lock()
         self._element = element
         self._place = place
 
     def take(self) -> None:
-        self.count += 1
-        if self.count == 1:
+        with self._lock:
+            self.count += 1
+            first = self.count == 1
+        if first:
             self._element.hold()
 
     def give_back(self) -> None:
-        self.count -= 1
-        if self.count == 0:
+        with self._lock:
+            self.count -= 1
+            last = self.count == 0
+        if last:
             self._element.release()
             if self._place.shelf is not None:
                 self._place.shelf.let_go(self._place.key, self._element)

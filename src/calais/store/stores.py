@@ -129,13 +129,14 @@ class Store:
 
     def context_for(self, shelf: Shelf, entry: Entry) -> CertificateContext:
         """The context of this element: the one in use, count +1, or a new one."""
-        shelf.keep(entry)
         place = Place(shelf, entry.key)
-        context = self._contexts.get(place)
-        if context is None or not context.references or context.element is not entry.element:
-            context = CertificateContext(entry.element, self, place)
-            self._contexts[place] = context
-        return context.duplicate()
+        with shelf.lock:
+            shelf.keep(entry)
+            context = self._contexts.get(place)
+            if context is None or not context.references or context.element is not entry.element:
+                context = CertificateContext(entry.element, self, place)
+                self._contexts[place] = context
+            return context.duplicate()
 
     # certificates
 
