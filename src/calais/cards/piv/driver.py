@@ -171,11 +171,23 @@ class PivMinidriver(Minidriver):
         return CardFileInfo(len(self.read_file(directory, name)), filesystem.access(name))
 
     def write_file(self, directory: str | None, name: str, data: bytes) -> None:
-        """Certificate files only; the others are made from the card's objects."""
+        """Certificate files and ``msroots``; the others are made from the card's objects."""
         filesystem.write(self.view, directory, name, data)
 
+    def create_file(self, directory: str | None, name: str, size: int, condition: int) -> None:
+        """Certificate files and ``msroots``; on the card once they are written."""
+        filesystem.create(self.view, directory, name, size, condition)
+
+    def create_directory(self, name: str, condition: int) -> None:  # noqa: ARG002
+        """There is ``mscp`` and no place for another."""
+        filesystem.create_directory(self.view, name)
+
+    def delete_directory(self, name: str) -> None:
+        """``mscp`` is never empty."""
+        filesystem.delete_directory(self.view, name)
+
     def delete_file(self, directory: str | None, name: str) -> None:
-        """Certificate files only."""
+        """Certificate files and ``msroots``."""
         filesystem.delete(self.view, directory, name)
 
     # --- containers --------------------------------------------------------------------------------------------------

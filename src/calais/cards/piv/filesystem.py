@@ -17,9 +17,11 @@ from calais.minidriver import files
 from calais.minidriver.containers import build_cmapfile, records_of
 from calais.minidriver.files import FileAccess
 from calais.win.codes import Code
-from calais.win.errors import BadData, BadParameter, NotFound, Unsupported
+from calais.win.errors import BadData, BadParameter, NotAuthenticated, NotFound, Unsupported, WinError
 
 TAG_ROOTS_MORE, TAG_ROOTS_LAST = 0x82, 0x83  # Yubico: a piece that another follows, and the last
+ROOTS_PIECE = 2800  # bytes; what fits an object of every card that has them
+CREATED = "piv.created_files"
 ROOTS_TAGS = range(spec.TAG_YUBICO_MSROOTS_FIRST, spec.TAG_YUBICO_MSROOTS_LAST + 1)
 
 
@@ -27,9 +29,28 @@ def read(view: CardView, directory: str | None, name: str) -> bytes:
     """Content of a file; see ``Minidriver.read_file``."""
     where, what = files.check_directory(directory), files.check_name(name)
     content = _root_file(view, what) if not where else _base_csp_file(view, what)
+    if content is None and where and _key_of(what) in _created(view):
+        content = bytes(_created(view)[_key_of(what)])
     if content is None:
         raise _not_there(what)
     return content
+
+
+def _key_of(name: str) -> str:
+    """The name in the spelling that is listed."""
+    found = files.index_of_certificate_file(name)
+    return name if found is None else files.certificate_file(*found)
+
+
+def _created(view: CardView) -> dict[str, int]:
+    """Files that were created and not yet written, with their sizes: a PIV card has no empty certificates, so they are
+    kept on the host, as long as the card stays in the reader.
+    """
+    kept = view.memo.facts.get(CREATED)
+    if kept is None or not kept[0].same_insertion(view.now):
+        kept = view.memo.facts[CREATED] = (view.now, {})
+    files_made: dict[str, int] = kept[1]
+    return files_made
 
 
 def _not_there(name: str) -> NotFound:
@@ -109,7 +130,8 @@ def enumerate_files(view: CardView, directory: str | None) -> list[str]:
         for slot in view.slots()
         if view.certificate(slot) is not None
     ]
-    return [files.FILE_CONTAINER_MAP, *certificates] + ([files.FILE_ROOTS] if _has_roots(view) else [])
+    there = [files.FILE_CONTAINER_MAP, *certificates] + ([files.FILE_ROOTS] if _has_roots(view) else [])
+    return there + [name for name in _created(view) if name not in there]
 
 
 def _has_roots(view: CardView) -> bool:
@@ -123,16 +145,31 @@ def access(name: str) -> FileAccess:
 
 
 def write(view: CardView, directory: str | None, name: str, data: bytes) -> None:
-    """Replace a certificate file; the compressed form and plain DER are both taken.
+    """Replace a certificate file (the compressed form and plain DER are both taken) or ``msroots``.
 
     Raises:
         BadParameter: empty or no certificate.
         NotFound: there is no such file.
         Unsupported: another file: a PIV card has no place for it.
     """
-    slot = _file_to_change(view, directory, name)
+    slot, key = _file_to_change(view, directory, name), _key_of(files.check_name(name))
     if not data:
         raise BadParameter(detail="nothing to write")
+    if key not in _created(view) and not _is_there(view, slot):
+        raise _not_there(key)
+    if slot is None:
+        _write_roots(view, data)
+    else:
+        _write_certificate(view, slot, data)
+    _created(view).pop(key, None)
+
+
+def _is_there(view: CardView, slot: spec.Slot | None) -> bool:
+    """Whether the card has the certificate of ``slot``; without a slot, ``msroots``."""
+    return _has_roots(view) if slot is None else view.certificate(slot) is not None
+
+
+def _write_certificate(view: CardView, slot: spec.Slot, data: bytes) -> None:
     try:
         der = files.expand_certificate(data)
     except BadData as error:
@@ -140,20 +177,93 @@ def write(view: CardView, directory: str | None, name: str, data: bytes) -> None
     writing.write_certificate(view, listing.INDEX_OF[slot.ref], der, compress=None)
 
 
+def _write_roots(view: CardView, data: bytes) -> None:
+    """In pieces, the last one first: until the first is written, the old file is there."""
+    pieces = [data[at : at + ROOTS_PIECE] for at in range(0, len(data), ROOTS_PIECE)]
+    if len(pieces) > len(ROOTS_TAGS):
+        raise WinError(Code.SCARD_E_WRITE_TOO_MANY, f"msroots of {len(data)} bytes has no room on the card")
+    for number in reversed(range(len(pieces))):
+        kind = TAG_ROOTS_LAST if number == len(pieces) - 1 else TAG_ROOTS_MORE
+        view.write(ROOTS_TAGS[number], tlv.build(kind, pieces[number]))
+    _clear_roots(view, len(pieces))
+
+
+def _clear_roots(view: CardView, first: int) -> None:
+    for tag in ROOTS_TAGS[first:]:
+        if view.object(tag).content is not None:
+            view.write(tag, b"")
+
+
 def delete(view: CardView, directory: str | None, name: str) -> None:
-    """Delete a certificate file; ``NotFound`` and ``Unsupported`` as in ``write``."""
+    """Delete a certificate file or ``msroots``; ``NotFound`` and ``Unsupported`` as in ``write``."""
     slot = _file_to_change(view, directory, name)
-    if view.certificate(slot) is None:
+    if _created(view).pop(_key_of(files.check_name(name)), None) is not None:
+        return
+    if not _is_there(view, slot):
         raise _not_there(name)
-    writing.delete_certificate(view, listing.INDEX_OF[slot.ref])
+    if slot is None:
+        _clear_roots(view, 0)
+    else:
+        writing.delete_certificate(view, listing.INDEX_OF[slot.ref])
 
 
-def _file_to_change(view: CardView, directory: str | None, name: str) -> spec.Slot:
+def create(view: CardView, directory: str | None, name: str, size: int, condition: int) -> None:
+    """Make a certificate file or ``msroots``; the card has it once it is written.
+
+    Raises:
+        NotFound: SCARD_E_DIR_NOT_FOUND.
+        WinError: ERROR_FILE_EXISTS.
+        NotAuthenticated: without the management key.
+        Unsupported: another file, or another access condition than such a file has.
+    """
+    writing.refuse_read_only(view)
+    where, what = files.check_directory(directory), files.check_name(name)
+    if _key_of(what) in enumerate_files(view, directory):
+        raise WinError(Code.ERROR_FILE_EXISTS, f"there is a file {what!r}")
+    if not where or (what != files.FILE_ROOTS and _certificate_slot(what) is None) or condition != access(what):
+        raise Unsupported(detail=f"a PIV card has no place for a file {what!r} with this access condition")
+    _require_management_key(view)
+    _created(view)[_key_of(what)] = size
+
+
+def _require_management_key(view: CardView) -> None:
+    if spec.REF_MANAGEMENT_KEY not in view.tx.volatile.authenticated:
+        raise NotAuthenticated(detail="creating a file on a PIV card wants the management key first")
+
+
+def create_directory(view: CardView, name: str) -> None:
+    """There is ``mscp``, and no place for another.
+
+    Raises:
+        WinError: ERROR_FILE_EXISTS.
+        Unsupported: another name.
+    """
+    writing.refuse_read_only(view)
+    if files.check_name(name) == files.DIRECTORY_BASE_CSP:
+        raise WinError(Code.ERROR_FILE_EXISTS, f"there is a directory {name!r}")
+    raise Unsupported(detail="a PIV card has one directory and no place for another")
+
+
+def delete_directory(view: CardView, name: str) -> None:
+    """``mscp`` is never empty.
+
+    Raises:
+        NotFound: SCARD_E_DIR_NOT_FOUND.
+        WinError: ERROR_DIR_NOT_EMPTY.
+    """
+    writing.refuse_read_only(view)
+    files.check_directory(files.check_name(name))
+    raise WinError(Code.ERROR_DIR_NOT_EMPTY, f"directory {name!r} has files in it")
+
+
+def _file_to_change(view: CardView, directory: str | None, name: str) -> spec.Slot | None:
+    """The slot of a certificate file that is there; ``None`` for ``msroots``."""
     writing.refuse_read_only(view)
     where, what = files.check_directory(directory), files.check_name(name)
     slot = _certificate_slot(what) if where else None
-    if slot is not None:
-        return slot
-    if what in (*files.ROOT_FILES, files.FILE_CONTAINER_MAP, files.FILE_ROOTS):
+    is_roots = bool(where) and what == files.FILE_ROOTS
+    if what in ((files.FILE_CONTAINER_MAP,) if where else files.ROOT_FILES):
         raise Unsupported(detail=f"file {what!r} of a PIV card is made from its objects and cannot be changed")
-    raise _not_there(what)
+    if not is_roots and slot is None:
+        raise _not_there(what)
+    return slot
