@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calais.apps.cms import parse_signed, verify
 from calais.apps.scinfo.examine import (
     CardFacts,
     Chain,
@@ -27,7 +28,6 @@ from calais.apps.scinfo.examine import (
     examine_objects,
 )
 from calais.apps.scinfo.objects import OID_FASC_N, _DataGroupHash, _LdsSecurityObject
-from calais.apps.cms import parse_signed, verify
 from calais.cards.piv import spec
 from calais.iso7816 import tlv
 from calais.win.codes import Code
@@ -109,7 +109,7 @@ def test_what_was_not_read_is_not_judged():
 
 
 @pytest.mark.parametrize(
-    "tag, content, name",
+    ("tag", "content", "name"),
     [
         (spec.TAG_CHUID, None, "chuid_missing"),
         (spec.TAG_CHUID, b"\x30\x50", "chuid_unreadable"),
@@ -189,7 +189,7 @@ def findings_of(facts, issuers=()):
 
 
 @pytest.mark.parametrize(
-    "facts, name",
+    ("facts", "name"),
     [
         (container(None), "certificate_missing"),
         (container(b"\x30\x03\x02\x01\x01"), "certificate_unreadable"),

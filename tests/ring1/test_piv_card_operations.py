@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils, x25519
 
-from calais.cards.base import BytesMemory
 from calais.cards import arithmetic
+from calais.cards.base import BytesMemory
 from calais.cards.piv.personalise import new_card, virtual_card
 
 SELECT = "00A404000BA000000308000010000100"

@@ -147,6 +147,7 @@ def test_removing_says_whether_it_was_there(backing):
         (Index.KEY_IDENTIFIER, hashlib.sha1(certs.spki(certs.ec_key())).digest(), b"\x01"),
         (Index.PUBLIC_KEY, hashlib.md5(certs.spki(certs.ec_key())[-65:]).digest(), b"\x01"),
     ],
+    ids=["sha1", "subject", "issuer", "key identifier", "public key"],
 )
 def test_indexes_find_what_is_filed_and_nothing_else(backing, index, value, others):
     put(backing, A)
