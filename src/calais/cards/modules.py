@@ -60,19 +60,20 @@ class CardModules:
         return partial(registry.identify, policy=self._policy, drivers=self._behind(card_name))
 
     def without_card(self, card_name: str) -> KeyInjection:
-        """What that driver can do without a card: it has an attribute ``without_card`` then, which makes it.
+        """What that driver can do without a card.
 
         Raises:
             Unsupported: nothing.
             WinError: SCARD_E_UNKNOWN_CARD.
         """
         drivers = self._behind(card_name)
-        wanted = _among(CLASS_CARDS, card_name)
-        for name, driver in drivers.items():
-            make: Callable[[], KeyInjection] | None = getattr(driver, "without_card", None)
-            if make is not None and (wanted is None or CLASS_CARDS[wanted] == name):
-                return make()
-        raise Unsupported(detail=f"the driver for {card_name!r} does nothing without a card")
+        known = _among(CLASS_CARDS, card_name)
+        name = CLASS_CARDS[known] if known else next(iter(drivers))
+        make = registry.WITHOUT_CARD.get(name) or getattr(drivers[name], "without_card", None)
+        if make is None:
+            raise Unsupported(detail=f"the driver for {card_name!r} does nothing without a card")
+        injection: KeyInjection = make()
+        return injection
 
     def _behind(self, card_name: str) -> Mapping[str, Driver]:
         if (self._module(card_name) or "").casefold() == CLASS_MODULE:

@@ -10,14 +10,16 @@ Source: Microsoft, "Smart card discovery process" (discovery by AID); Python pac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from importlib.metadata import entry_points
 from typing import Protocol
 
 from calais.cards.gids.driver import GidsMinidriver
+from calais.cards.gids.sessionkeys import KeyServer
 from calais.cards.piv.driver import PivMinidriver
 from calais.minidriver.api import Minidriver
+from calais.minidriver.injection import KeyInjection
 from calais.minidriver.memo import CardMemo, Evidence
 from calais.transport.base import Transaction
 from calais.win.codes import Code
@@ -74,6 +76,8 @@ def gids(tx: Transaction, memo: CardMemo, *, policy: Policy, fresh: bool) -> Min
 
 
 BUILT_IN: Mapping[str, Driver] = {"piv": piv, "gids": gids}
+# What works without a card; a third-party driver that has such a part says so by an attribute ``without_card``.
+WITHOUT_CARD: Mapping[str, Callable[[], KeyInjection]] = {"gids": KeyServer}
 
 
 def installed() -> dict[str, Driver]:

@@ -73,8 +73,6 @@ class GidsMinidriver(Minidriver):
     asymmetric_algorithms: ClassVar[tuple[str, ...]] = (
         "RSA", "ECDSA_P256", "ECDSA_P384", "ECDSA_P521", "ECDH_P256", "ECDH_P384", "ECDH_P521",
     )  # fmt: skip
-    cipher_algorithms: ClassVar[tuple[str, ...]] = tuple(str(name) for name in flags.CardAlgorithm)
-    chaining_modes: ClassVar[tuple[str, ...]] = (properties.CHAINING_MODE_CBC,)
     admin_key_sizes: ClassVar[tuple[int, ...]] = ADMIN_KEY_SIZES
     settable_properties: ClassVar[frozenset[str]] = frozenset((CARD_IDENTIFIER,))
 
