@@ -72,5 +72,6 @@ TREE: dict[str, Entry] = {
             "serve": Verb("serve:serve", "Put a virtual card behind the real pcscd, through vpcd."),
         },
     ),
+    "certify": Verb("certify:certify", "Try every rule of the minidriver specification on a card or a driver."),
     "completion": Verb("completion:completion", "Print the completion script of a shell."),
 }

@@ -9,6 +9,7 @@ from calais.cards.piv import edge, edge_yubico, management, spec
 from calais.cards.piv.objects import pin_reference
 from calais.cards.piv.view import CardView
 from calais.minidriver.pins import PIN_SET_ALL_ROLES, Pin, PinStatus, Role, pin_set
+from calais.win.codes import Code
 from calais.win.errors import (
     BadData,
     BadParameter,
@@ -256,7 +257,12 @@ def answer_challenge(view: CardView, response: bytes) -> None:
     algorithm = view.memo.facts.get(ADMIN_ALGORITHM)
     if algorithm is None or len(response) != spec.BLOCK_BYTES[algorithm]:
         raise WrongPin(detail="no challenge is open that this response could answer")
-    edge.management_answer(view.tx, algorithm, response)
+    try:
+        edge.management_answer(view.tx, algorithm, response)
+    except WinError as error:
+        if error.code != Code.SCARD_E_NO_ACCESS:
+            raise
+        raise WrongPin(detail="no challenge is open that this response could answer") from error
 
 
 def change_admin_key(view: CardView, new: bytes) -> None:
