@@ -37,7 +37,6 @@ from calais.cards.gids.keys import slot_of
 from calais.cards.gids.policy import GidsPolicy
 from calais.cards.gids.spec import CardStatus
 from calais.cards.gids.view import CardView
-from calais.minidriver import properties
 from calais.minidriver.api import CardIdentity, ContainerEntry, Minidriver
 from calais.minidriver.memo import CardMemo
 from calais.minidriver.orphans import Orphan
