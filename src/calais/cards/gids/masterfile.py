@@ -33,6 +33,9 @@ EF_OF_DIRECTORY_ACCESS = {
     ADMIN_CREATE_DELETE: spec.FID_EVERYONE_READ_ADMIN_WRITE,
 }
 
+# With its eighth bit the second byte of a tag says that a third follows (X.690, 8.1.2.4): DF80 is no tag.
+TAG_FILE_LAST = min(spec.TAG_FILE_LAST, 0xDF7F)
+
 Place = tuple[int, int]
 
 
@@ -121,7 +124,7 @@ def place_for(entries: Iterable[Entry], access: FileAccess) -> Place:
     """
     ef = _EF_OF_ACCESS[access]
     taken = {entry.tag for entry in entries if entry.ef == ef} | {tag for place, tag in _RESERVED if place == ef}
-    for tag in range(spec.TAG_FILE_FIRST, spec.TAG_FILE_LAST + 1):
+    for tag in range(spec.TAG_FILE_FIRST, TAG_FILE_LAST + 1):
         if tag not in taken:
             return ef, tag
     raise WinError(Code.SCARD_E_WRITE_TOO_MANY, "the card has no room for another file")
