@@ -6,10 +6,16 @@ import threading
 from functools import cache
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from pivdesk import certificate
 
 from calais.testing import FixedPrompt, virtual_piv
+from calais.winapi.crypt32 import (
+    CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG,
+    CertEnumCertificatesInStore,
+    CertOpenSystemStore,
+    CryptAcquireCertificatePrivateKey,
+)
 
 PIN, PUK = "123456", "12345678"
 MANAGEMENT_KEY = bytes.fromhex("010203040506070801020304050607080102030405060708")
@@ -93,3 +99,23 @@ class CallbackPrompt(FixedPrompt):
     def ask(self, request):
         self.act(request)
         return super().ask(request)
+
+
+DATA = b"a message"
+RSA = (padding.PKCS1v15(), hashes.SHA256())
+
+
+def sign_with(handle):
+    """Sign with the key behind a handle, and verify with its certificate's key."""
+    key = handle.key
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        key.public_key().verify(key.sign(DATA, SHA256), DATA, SHA256)
+    else:
+        key.public_key().verify(key.sign(DATA, *RSA), DATA, *RSA)
+    return True
+
+
+def acquire_first(system, flags=CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG):
+    """The key of the newest certificate in the store."""
+    store = CertOpenSystemStore(None, "My", system=system)
+    return CryptAcquireCertificatePrivateKey(CertEnumCertificatesInStore(store), flags, system=system)

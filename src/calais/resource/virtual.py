@@ -74,7 +74,7 @@ class VirtualReaders:
         self.directory = directory
         self.power_up = power_up
         self._table = directory / "readers.json"
-        self._known: tuple[tuple[int, int], dict[str, _Seat]] = ((0, 0), {})
+        self._known: tuple[bytes | None, dict[str, _Seat]] = (None, {})
 
     # --- cards ---
 
@@ -205,14 +205,15 @@ class VirtualReaders:
     # --- the table ---
 
     def _seats(self) -> dict[str, _Seat]:
-        """The table as it is now; the file is read only when it has changed."""
+        """The table as it is now; parsed only when it has changed, which no time stamp tells for sure."""
         try:
-            stat = self._table.stat()
+            raw = self._table.read_bytes()
         except FileNotFoundError:
             return {}
-        stamp = (stat.st_mtime_ns, stat.st_ino)
-        if self._known[0] != stamp:
-            self._known = (stamp, _parse(self._table.read_bytes()))
+        except OSError as error:
+            raise WinError.of(Code.E_ACCESSDENIED, f"{self._table} cannot be read: {error}") from error
+        if self._known[0] != raw:
+            self._known = (raw, _parse(raw))
         return self._known[1]
 
     @contextmanager
