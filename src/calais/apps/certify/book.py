@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from calais.apps.certify.checks import (
     admin,
+    arguments,
     capacity,
     containers,
     contexts,
+    entry,
     faults,
     files,
     filewriting,
@@ -16,6 +18,7 @@ from calais.apps.certify.checks import (
     pivdata,
     properties,
     readonly,
+    session,
     signing,
     writing,
 )
@@ -30,6 +33,9 @@ CHAPTERS: tuple[Chapter, ...] = (
     admin.CHAPTER,
     signing.CHAPTER,
     keyuse.CHAPTER,
+    session.CHAPTER,
+    entry.CHAPTER,
+    arguments.CHAPTER,
     pivdata.CHAPTER,
     readonly.CHAPTER,
     contexts.CHAPTER,

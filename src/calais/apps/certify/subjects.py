@@ -11,7 +11,7 @@ from inspect import signature
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from calais.apps.certify.trial import Drive, Secrets, Subject
+from calais.apps.certify.trial import Secrets, Subject
 from calais.cards.base import BytesMemory, VirtualCard
 from calais.cards.piv import spec
 from calais.cards.piv.card_authority import Authority, default_keys
@@ -19,6 +19,7 @@ from calais.cards.piv.card_keys import PrivateKey
 from calais.cards.piv.personalise import new_card, virtual_card
 from calais.cards.registry import identify
 from calais.minidriver.api import Minidriver
+from calais.minidriver.data import Find
 from calais.minidriver.memo import CardMemo
 from calais.minidriver.pins import Pin
 from calais.resource.readers import Reader
@@ -35,7 +36,7 @@ def of_reader(
     *,
     policy: Mapping[str, object] | None = None,
     destructive: bool = False,
-    drive: Drive | None = None,
+    drive: Find | None = None,
 ) -> Subject:
     """The card in ``reader``, with the driver that is found for it, or with ``drive``."""
     return Subject(
@@ -72,7 +73,7 @@ def on_card(
     return Subject(title, lambda: LoopbackTransport(card), driving(kind, policy or {}), given, destructive=True)
 
 
-def driving(kind: type[Minidriver], policy: Mapping[str, object]) -> Drive:
+def driving(kind: type[Minidriver], policy: Mapping[str, object]) -> Find:
     """What makes a driver of class ``kind``; the policy is handed over to those that take one."""
     make: Callable[..., Minidriver] = kind
     takes_policy = len(signature(kind).parameters) > 2

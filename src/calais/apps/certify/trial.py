@@ -11,18 +11,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, ParamSpec, Self, TypeVar
 
+from calais.apps.certify.face import Face
 from calais.apps.certify.rules import Absent, Broken, Need
 from calais.apps.certify.tap import Log, Tap
 from calais.minidriver.api import ContainerEntry, Minidriver
+from calais.minidriver.data import CardData, Find
 from calais.minidriver.memo import CardMemo
 from calais.minidriver.pins import Pin, Role
+from calais.minidriver.surface import NEWEST
 from calais.transport.base import Channel, Transaction, Transport
 from calais.win.codes import Code, name_of
 from calais.win.errors import NotAuthenticated, NotFound, Unsupported, WinError, WrongPin
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Drive = Callable[[Transaction, CardMemo], Minidriver]
 VALUE_SHOWN = 120
 INVALID = Code.SCARD_E_INVALID_PARAMETER
 TRIES_WANTED = 3  # no wrong PIN is presented when fewer are left
@@ -60,14 +62,16 @@ class Subject:
         destructive: whether the card may be changed.
         other_process: the arguments that make a Python interpreter look at the same card and print what it sees;
             ``None`` = no other process can reach it.
+        face: the entry points under Microsoft's names.
     """
 
     title: str
     connect: Callable[[], Transport] = field(repr=False)
-    drive: Drive = field(repr=False)
+    drive: Find = field(repr=False)
     secrets: Secrets = field(default_factory=Secrets)
     destructive: bool = False
     other_process: Sequence[str] | None = None
+    face: type[Face] = Face
 
     @property
     def gives(self) -> Need:
@@ -145,6 +149,32 @@ class Trial:
             if Need.PIN in opened_by:
                 self.present(driver)
             yield driver
+
+    @contextmanager
+    def unbound(self, version: int = NEWEST) -> Iterator[tuple[Face, CardData]]:
+        """The entry points, and a record that waits for ``CardAcquireContext``, in a transaction after a reset."""
+        seat = self.seat()
+        seat.tap.reset()
+        with seat.channel.begin() as tx, self._data(tx, seat, version) as data:
+            yield self.subject.face(self.subject.drive), data
+
+    def _data(self, tx: Transaction, seat: Seat, version: int) -> CardData:
+        name = self.subject.drive(tx, CardMemo()).card_name
+        return CardData(version=version, atr=seat.tap.atr, card_name=name, transaction=tx)
+
+    @contextmanager
+    def context(self, version: int = NEWEST) -> Iterator[tuple[Face, CardData]]:
+        """The entry points, and an acquired context."""
+        with self.unbound(version) as (call, data):
+            call["CardAcquireContext"](data, 0)
+            yield call, data
+
+    @contextmanager
+    def inside(self, data: CardData) -> Iterator[Minidriver]:
+        """Another driver of the same transaction, to compare with."""
+        if data.transaction is None:
+            raise Absent("the context has no transaction of ours")
+        yield self.subject.drive(data.transaction, CardMemo())
 
     def present(self, driver: Minidriver, pin_id: int = Role.USER) -> None:
         """Present the user's PIN; when it is refused, it is never presented again."""

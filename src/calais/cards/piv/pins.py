@@ -176,9 +176,11 @@ _MANAGED = "piv.managed"
 
 def is_managed(view: CardView) -> bool:
     """Whether the card has a management key; asked once for a card. Without one nothing but its PINs can change."""
+    if ADMIN_ALGORITHM in view.memo.facts:
+        return True
     known: bool | None = view.memo.facts.get(_MANAGED)
     if known is None:
-        known = ADMIN_ALGORITHM in view.memo.facts or _has_management_key(view)
+        known = _has_management_key(view)
         view.memo.facts[_MANAGED] = known
     return known
 

@@ -60,6 +60,7 @@ def _(trial: Trial) -> None:
         driver.enum_files("mscp")
     try:
         with opened(trial, ours) as driver:
+            _move_files_counter(driver)
             trial.allowed("creating files", driver.create_file, "mscp", FILE, 0, USER_WRITES)
             driver.write_file("mscp", FILE, CONTENT)
         with other.driver() as driver:
@@ -67,7 +68,16 @@ def _(trial: Trial) -> None:
             trial.holds(FILE in driver.enum_files("mscp"), f"{FILE} in the listing", driver.enum_files("mscp"))
     finally:
         with suppress(WinError, Absent), opened(trial, ours) as driver:
+            _move_files_counter(driver)
             driver.delete_file("mscp", FILE)
+
+
+def _move_files_counter(driver: Minidriver) -> None:
+    """What the Base CSP does before it changes a file; nothing where the driver makes cardcf itself."""
+    old = driver.read_file(None, "cardcf")
+    files = (int.from_bytes(old[4:6], "little") + 1) & 0xFFFF
+    with suppress(Unsupported):
+        driver.write_file(None, "cardcf", old[:4] + files.to_bytes(2, "little") + old[6:])
 
 
 @CHAPTER.check(
