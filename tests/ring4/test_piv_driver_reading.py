@@ -326,12 +326,12 @@ def test_the_freshness_counters_are_the_same_for_everyone_and_move_with_the_card
 
 def test_msroots_is_put_together_from_its_pieces():
     desk = new_desk()
-    put(desk, spec.TAG_YUBICO_MSROOTS_FIRST, tlv.build(0x82, b"one"))
+    put(desk, spec.TAG_YUBICO_MSROOTS_FIRST, tlv.build(0x83, b"one"))
     with desk.driver() as driver:
         assert "msroots" in driver.enum_files("mscp")
         with pytest.raises(NotFound):
             driver.read_file("mscp", "msroots")
-    put(desk, spec.TAG_YUBICO_MSROOTS_FIRST + 1, tlv.build(0x83, b"two"))
+    put(desk, spec.TAG_YUBICO_MSROOTS_FIRST + 1, tlv.build(0x82, b"two"))
     with desk.driver() as driver:
         assert driver.read_file("mscp", "msroots") == b"onetwo"
     put(desk, spec.TAG_YUBICO_MSROOTS_FIRST, b"\x81\x00")
@@ -342,7 +342,7 @@ def test_msroots_is_put_together_from_its_pieces():
 def test_msroots_that_does_not_end_is_bad_data_and_a_read_only_card_has_none():
     desk = new_desk()
     for number in range(5):
-        put(desk, spec.TAG_YUBICO_MSROOTS_FIRST + number, tlv.build(0x82, b"more"))
+        put(desk, spec.TAG_YUBICO_MSROOTS_FIRST + number, tlv.build(0x83, b"more"))
     with desk.driver() as driver, pytest.raises(BadData):
         driver.read_file("mscp", "msroots")
     desk.policy = {"piv.write": False}

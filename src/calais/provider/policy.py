@@ -43,6 +43,7 @@ class Policy:
     piv_container_names: str = "windows"
     piv_retired_keys: str = "history"
     piv_proof: str = "head"
+    piv_container_map: str = "auto"
     pin_separate_caches: bool = False
     verify_signatures: str = "fresh"
 
@@ -146,6 +147,12 @@ SETTINGS = (
     ),
     Setting("piv.retired_keys", "piv_retired_keys", ("history", "all", "none"), "which of the slots 82 to 95 are read"),
     Setting("piv.proof", "piv_proof", ("head", "whole"), "how an object that may have changed is proved"),
+    Setting(
+        "piv.container_map",
+        "piv_container_map",
+        ("auto", "always", "never"),
+        "Yubico's container map: on cards that are known to have it, on all, on none",
+    ),
     Setting("pin.separate_caches", "pin_separate_caches", bool, "CryptoAPI and CNG remember PINs apart"),
     Setting(
         "keys.verify_signatures",

@@ -3,7 +3,7 @@
 What it costs is counted in exchanges, in ``view`` for reading and in ``operations`` for keys; a budget for each
 operation is held by tests.
 
-Names: an enumeration is a call of ``containers()`` (or a reading of ``mscp/cmapfile``). On a card with a usable CHUID
+Names: the container map of a Yubico card goes first, see ``keptmap``. Else an enumeration is a call of ``containers()`` (or a reading of ``mscp/cmapfile``). On a card with a usable CHUID
 GUID it finds the names that Windows computes. On another card, or when policy ``piv.container_names`` is
 ``"volatile"``, each enumeration makes new names; all names made so far stay valid for ``index_of`` until the card is
 taken out.
@@ -22,12 +22,14 @@ from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.piv import filesystem, listing, management, operations, spec, writing
+from calais.cards.piv import filesystem, keptmap, listing, management, operations, spec, writing
 from calais.cards.piv import pins as piv_pins
+from calais.cards.piv.keptmap import StaleRecord
 from calais.cards.piv.policy import PivPolicy
 from calais.cards.piv.view import CardView
 from calais.minidriver.api import CardIdentity, ContainerEntry, Minidriver
 from calais.minidriver.memo import CardMemo
+from calais.minidriver.orphans import Orphan, OrphanKind
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.minidriver.pins import Pin, PinStatus, Role
 from calais.transport.base import Transaction
@@ -171,7 +173,9 @@ class PivMinidriver(Minidriver):
         return CardFileInfo(len(self.read_file(directory, name)), filesystem.access(name))
 
     def write_file(self, directory: str | None, name: str, data: bytes) -> None:
-        """Certificate files and ``msroots``; the others are made from the card's objects."""
+        """Certificate files, ``msroots``, and ``cmapfile`` on a card with Yubico's container map; the others are made
+        from the card's objects.
+        """
         filesystem.write(self.view, directory, name, data)
 
     def create_file(self, directory: str | None, name: str, size: int, condition: int) -> None:
@@ -209,6 +213,18 @@ class PivMinidriver(Minidriver):
     def public_key(self, index: int) -> PublicKeyTypes:
         """From generation, else from the certificate, else from the card where it tells."""
         return listing.learn(self.view, index).public_key
+
+    def orphans(self) -> list[Orphan]:
+        """The records of the container map that are not used; none, and no exchange, on a card without one."""
+        return [_orphan(record) for record in listing.stale_records(self.view)]
+
+    def repair(self, *, remove: bool = False) -> list[Orphan]:  # noqa: ARG002
+        """Remove the records that are not used; wants the management key."""
+        writing.refuse_read_only(self.view)
+        found = self.orphans()
+        if found:
+            keptmap.remove(self.view, listing.stale_records(self.view))
+        return found
 
     def certificate(self, index: int) -> bytes | None:
         """The certificate, expanded."""
@@ -271,3 +287,12 @@ class PivMinidriver(Minidriver):
     def agree(self, index: int, peer_public: bytes) -> bytes:
         """One exchange."""
         return operations.agree(self.view, index, peer_public)
+
+
+def _orphan(stale: StaleRecord) -> Orphan:
+    where = f"{stale.ref:02X}" if stale.record else f"{spec.TAG_YUBICO_MSCMAP:X}"
+    detail = (
+        f"the container map names {stale.name!r} for slot {where}: {stale.reason}" if stale.record else stale.reason
+    )
+    index = listing.INDEX_OF.get(stale.ref, 0)
+    return Orphan(OrphanKind.RECORDS_DIFFER, index, where, detail, "the record is removed")

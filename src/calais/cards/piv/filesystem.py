@@ -9,17 +9,19 @@ Source: minidriver specification v7.07, 4.3; SP 800-73-4 part 1, 3.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from calais.cards.piv import listing, spec, writing
+from calais.cards.piv import keptmap, listing, spec, writing
+from calais.cards.piv.containermap import NO_FINGERPRINT, MapRecord, fingerprint
 from calais.cards.piv.view import CardView
 from calais.iso7816 import tlv
 from calais.minidriver import files
-from calais.minidriver.containers import build_cmapfile, records_of
+from calais.minidriver.containers import AT_SIGNATURE, build_cmapfile, parse_cmapfile, records_of
 from calais.minidriver.files import FileAccess
 from calais.win.codes import Code
 from calais.win.errors import BadData, BadParameter, NotAuthenticated, NotFound, Unsupported, WinError
+from calais.win.structs import ContainerMapRecord
 
-TAG_ROOTS_MORE, TAG_ROOTS_LAST = 0x82, 0x83  # Yubico: a piece that another follows, and the last
 ROOTS_PIECE = 2800  # bytes; what fits an object of every card that has them
 CREATED = "piv.created_files"
 ROOTS_TAGS = range(spec.TAG_YUBICO_MSROOTS_FIRST, spec.TAG_YUBICO_MSROOTS_LAST + 1)
@@ -97,6 +99,9 @@ def _freshness(view: CardView) -> bytes:
         item = view.object(slot.certificate)
         known = listing.told_by_card(view, slot)
         digest.update(item.length.to_bytes(8, "big") + item.head + bytes((known.algorithm if known else 0,)))
+    if keptmap.applies(view):
+        digest.update(view.object(spec.TAG_YUBICO_MSCMAP, whole=True).content or b"")
+        digest.update(view.object(ROOTS_TAGS[0]).head)
     value = digest.digest()
     containers, changes = int.from_bytes(value[:2], "little"), int.from_bytes(value[2:4], "little")
     return files.build_cardcf(view.memo.pin_changes, containers, changes)
@@ -112,10 +117,10 @@ def roots(view: CardView) -> bytes | None:
         if content is None:
             return None
         piece = next(tlv.parse(content), None)
-        if piece is None or piece.tag not in (TAG_ROOTS_MORE, TAG_ROOTS_LAST):
+        if piece is None or piece.tag not in (spec.TAG_ROOTS_MORE, spec.TAG_ROOTS_END):
             raise BadData(detail=f"object {tag:X} is not a piece of msroots")
         pieces.append(piece.value)
-        if piece.tag == TAG_ROOTS_LAST:
+        if piece.tag == spec.TAG_ROOTS_END:
             return b"".join(pieces)
     raise BadData(detail="msroots does not end in the last of its objects")
 
@@ -145,13 +150,18 @@ def access(name: str) -> FileAccess:
 
 
 def write(view: CardView, directory: str | None, name: str, data: bytes) -> None:
-    """Replace a certificate file (the compressed form and plain DER are both taken) or ``msroots``.
+    """Replace a certificate file (the compressed form and plain DER are both taken), ``msroots``, or ``cmapfile`` on a
+    card that has a place for container names.
 
     Raises:
-        BadParameter: empty or no certificate.
+        BadParameter: empty, no certificate, or no container map.
         NotFound: there is no such file.
         Unsupported: another file: a PIV card has no place for it.
     """
+    if directory and files.check_name(name) == files.FILE_CONTAINER_MAP and keptmap.applies(view):
+        files.check_directory(directory)
+        _write_map(view, data)
+        return
     slot, key = _file_to_change(view, directory, name), _key_of(files.check_name(name))
     if not data:
         raise BadParameter(detail="nothing to write")
@@ -162,6 +172,35 @@ def write(view: CardView, directory: str | None, name: str, data: bytes) -> None
     else:
         _write_certificate(view, slot, data)
     _created(view).pop(key, None)
+
+
+def _write_map(view: CardView, data: bytes) -> None:
+    """Keep the names of ``cmapfile`` in Yubico's container map; a record's place is the slot."""
+    writing.refuse_read_only(view)
+    try:
+        records = parse_cmapfile(data)
+    except BadData as error:
+        raise BadParameter(detail=f"not a container map: {error.detail}", index=error.index) from error
+    kept = keptmap.read(view)
+    made = [_map_record(view, kept, index, record) for index, record in enumerate(records) if record.is_valid]
+    if len({record.name.casefold() for record in made}) < len(made):
+        raise BadParameter(detail="two containers of the map have one name")
+    keptmap.write(view, made)
+
+
+def _map_record(view: CardView, kept: keptmap.KeptMap, index: int, record: ContainerMapRecord) -> MapRecord:
+    slot = writing.writable_slot(view, index)
+    key_spec = listing.key_spec_of(slot)
+    sizes = (record.sig_key_size_bits, record.key_exchange_key_size_bits)
+    size, other = sizes if key_spec == AT_SIGNATURE else sizes[::-1]
+    if other and not size:
+        raise BadParameter(detail=f"slot {slot.name} is not for such keys", index=index)
+    certificate, known = view.certificate(slot), kept.current.get(slot.ref)
+    mark = fingerprint(certificate.der) if certificate and certificate.der else NO_FINGERPRINT
+    made = MapRecord(record.guid, slot.ref, key_spec, size, record.flags, fingerprint=mark)
+    if not made.has_usable_name:
+        raise BadParameter(detail="the name of a container is 1 to 39 printable characters", index=index)
+    return made if known is None else replace(made, pin_id=known.pin_id, ecdh_container=known.ecdh_container)
 
 
 def _is_there(view: CardView, slot: spec.Slot | None) -> bool:
@@ -178,12 +217,16 @@ def _write_certificate(view: CardView, slot: spec.Slot, data: bytes) -> None:
 
 
 def _write_roots(view: CardView, data: bytes) -> None:
-    """In pieces, the last one first: until the first is written, the old file is there."""
+    """In pieces. One piece replaces the old file at once; several cannot, so that the first is taken away before, and
+    written at the end: a cut leaves no ``msroots``, and never pieces of two.
+    """
     pieces = [data[at : at + ROOTS_PIECE] for at in range(0, len(data), ROOTS_PIECE)]
     if len(pieces) > len(ROOTS_TAGS):
         raise WinError(Code.SCARD_E_WRITE_TOO_MANY, f"msroots of {len(data)} bytes has no room on the card")
+    if len(pieces) > 1 and view.object(ROOTS_TAGS[0]).content is not None:
+        view.write(ROOTS_TAGS[0], b"")
     for number in reversed(range(len(pieces))):
-        kind = TAG_ROOTS_LAST if number == len(pieces) - 1 else TAG_ROOTS_MORE
+        kind = spec.TAG_ROOTS_END if number == len(pieces) - 1 else spec.TAG_ROOTS_MORE
         view.write(ROOTS_TAGS[number], tlv.build(kind, pieces[number]))
     _clear_roots(view, len(pieces))
 

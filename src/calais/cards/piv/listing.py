@@ -2,13 +2,19 @@
 
 A container exists where there is a certificate object, readable or not, and where the card itself told of a key: one
 that this program generated or imported while nobody else touched the card, or one found by asking (``probe_keys``).
+On a card with a container map (``keptmap``) also where the map speaks of a key that the card does not deny; the map's
+names then go before those that are computed.
 
 Source: SP 800-73-4 part 1, table 4b (key references); container map of the minidriver specification v7.07, 4.4.2.
 """
 
 from __future__ import annotations
 
-from calais.cards.piv import edge_yubico, names, spec
+from dataclasses import replace
+
+from calais.cards.piv import edge_yubico, keptmap, names, spec
+from calais.cards.piv.containermap import MapRecord
+from calais.cards.piv.keptmap import KeptMap, StaleRecord
 from calais.cards.piv.keys import BITS_OF, NAME_OF, KeyFacts, facts_of, parse_public_key
 from calais.cards.piv.pins import PIN_OF_POLICY
 from calais.cards.piv.view import CardView, SlotCertificate
@@ -20,6 +26,7 @@ from calais.win.errors import BadData, NotFound, Unsupported
 SIGNATURE_SLOTS = frozenset((spec.REF_SIGNATURE, spec.REF_CARD_AUTH))
 INDEX_OF = {slot.ref: index for index, slot in enumerate(spec.SLOTS)}
 _METADATA_ABSENT = "piv.no_metadata"
+_ALGORITHM_OF_BITS = {256: "P-256", 384: "P-384"}
 LABEL_DIGITS = 8
 
 
@@ -146,27 +153,65 @@ def learn(view: CardView, index: int) -> KeyFacts:
 def containers(view: CardView, *, probe_keys: bool) -> list[ContainerEntry]:
     """All containers, in order of their index. Where names are volatile each call makes new ones."""
     view.prove_card()
+    kept = keptmap.read(view)
     found: list[ContainerEntry] = []
-    for slot in _looked_at(view):
-        certificate = view.certificate(slot)
-        known = facts(view, slot, certificate)
-        if known is None and probe_keys and (certificate is None or certificate.key is None):
-            known = ask_card(view, slot)
-        if known is not None or certificate is not None:
-            name = _new_name(view, slot)
-            found.append(_entry(slot, name, known, has_certificate=certificate is not None, is_default=not found))
-    return found
+    for slot in _looked_at(view, kept):
+        entry = _found_in(view, slot, kept, probe_keys=probe_keys)
+        if entry is not None:
+            found.append(entry)
+    default = kept.default if any(entry.reference == _name_of(kept.default) for entry in found) else None
+    return [
+        replace(entry, is_default=entry.reference == _name_of(default) if default else not number)
+        for number, entry in enumerate(found)
+    ]
 
 
-def _looked_at(view: CardView) -> list[spec.Slot]:
-    """The slots that policy and Key History name, and those where the card itself told of a key."""
+def _name_of(ref: int | None) -> str:
+    return "" if ref is None else f"{ref:02X}"
+
+
+def _found_in(view: CardView, slot: spec.Slot, kept: KeptMap, *, probe_keys: bool) -> ContainerEntry | None:
+    certificate, record = view.certificate(slot), kept.current.get(slot.ref)
+    known = facts(view, slot, certificate)
+    if known is None and (probe_keys or record) and (certificate is None or certificate.key is None):
+        known = ask_card(view, slot)
+    if known is None and certificate is None and not _believed(view, record):
+        return None
+    name = record.name if record else _new_name(view, slot)
+    return _entry(slot, name, known or record, has_certificate=certificate is not None)
+
+
+def _believed(view: CardView, record: MapRecord | None) -> bool:
+    """Whether a key without certificate is taken to exist because the map says so: when the card cannot tell."""
+    return record is not None and bool(view.memo.facts.get(_METADATA_ABSENT))
+
+
+def _looked_at(view: CardView, kept: KeptMap) -> list[spec.Slot]:
+    """The slots that policy, Key History and container map name, and those where the card itself told of a key."""
     named = set(view.slots())
-    return [slot for slot in spec.SLOTS if slot in named or told_by_card(view, slot) is not None]
+    return [
+        slot for slot in spec.SLOTS if slot in named or slot.ref in kept.current or told_by_card(view, slot) is not None
+    ]
+
+
+def stale_records(view: CardView) -> list[StaleRecord]:
+    """The records of the card's container map that are not used, each with the reason."""
+    if not keptmap.applies(view):
+        return []
+    there = {entry.index for entry in containers(view, probe_keys=False)}
+    kept = keptmap.read(view)
+    without_key = [
+        StaleRecord(ref, record.name, "there is no key in its slot", record)
+        for ref, record in kept.current.items()
+        if INDEX_OF[ref] not in there
+    ]
+    return [*kept.stale, *without_key]
 
 
 def _entry(
-    slot: spec.Slot, name: str, known: KeyFacts | None, *, has_certificate: bool, is_default: bool
+    slot: spec.Slot, name: str, known: KeyFacts | MapRecord | None, *, has_certificate: bool, is_default: bool = False
 ) -> ContainerEntry:
+    size_bits, algorithm = _size_and_name(known)
     return ContainerEntry(
         index=INDEX_OF[slot.ref],
         name=name,
@@ -174,11 +219,25 @@ def _entry(
         pin_id=int(PIN_OF_POLICY[slot.pin]),
         is_default=is_default,
         label=slot.label,
-        size_bits=BITS_OF[known.algorithm] if known else 0,
-        algorithm=NAME_OF[known.algorithm] if known else "",
+        size_bits=size_bits,
+        algorithm=algorithm,
         reference=slot.name,
         has_certificate=has_certificate,
     )
+
+
+def _size_and_name(known: KeyFacts | MapRecord | None) -> tuple[int, str]:
+    """Size in bits and algorithm of a key; of one that only the map tells of, by its size."""
+    if isinstance(known, MapRecord):
+        return known.key_size_bits, _ALGORITHM_OF_BITS.get(known.key_size_bits, "RSA")
+    return (BITS_OF[known.algorithm], NAME_OF[known.algorithm]) if known else (0, "")
+
+
+def container_name(view: CardView, slot: spec.Slot) -> str:
+    """A name for a new container in ``slot``: as Windows computes it, else one that nobody has seen."""
+    if has_stable_names(view):
+        return names.container_name(view.chuid().usable_guid, slot.certificate)
+    return names.volatile_name(view.memo.random)
 
 
 def _new_name(view: CardView, slot: spec.Slot) -> str:
@@ -193,16 +252,33 @@ def container(view: CardView, index: int) -> ContainerEntry:
     """The container ``index``, under the name it has; not an enumeration, so a volatile name stays what it was."""
     slot = slot_at(index)
     view.prove_card()
-    certificate = view.certificate(slot)
+    kept = keptmap.read(view)
+    certificate, record = view.certificate(slot), kept.current.get(slot.ref)
     known = facts(view, slot, certificate)
     if known is None and certificate is None:
         known = ask_card(view, slot)
-    if known is None and certificate is None:
+    if known is None and certificate is None and not _believed(view, record):
         raise _no_container(index)
-    default = next((one for one in _looked_at(view) if view.certificate(one) or told_by_card(view, one)), slot)
-    name = next((name for name, at in reversed(view.memo.names.items()) if at == index), None)
-    name = name or _new_name(view, slot)
-    return _entry(slot, name, known, has_certificate=certificate is not None, is_default=default is slot)
+    return _entry(
+        slot,
+        record.name if record else _present_name(view, slot),
+        known or record,
+        has_certificate=certificate is not None,
+        is_default=_default_ref(view, slot, kept) == slot.ref,
+    )
+
+
+def _default_ref(view: CardView, slot: spec.Slot, kept: KeptMap) -> int:
+    """Key reference of the default container: the map's, else the first there is; ``slot`` is known to have one."""
+    looked_at = sorted(_looked_at(view, kept), key=lambda one: one.ref != kept.default)
+    there = (one for one in looked_at if view.certificate(one) or told_by_card(view, one))
+    return next(there, slot).ref
+
+
+def _present_name(view: CardView, slot: spec.Slot) -> str:
+    """The name that an enumeration last gave to the container of ``slot``; a new one when none did."""
+    names_given = reversed(view.memo.names.items())
+    return next((name for name, at in names_given if at == INDEX_OF[slot.ref]), None) or _new_name(view, slot)
 
 
 def index_of_volatile(view: CardView, name: str) -> int:
@@ -212,7 +288,8 @@ def index_of_volatile(view: CardView, name: str) -> int:
         NotFound: SCARD_E_NO_KEY_CONTAINER, no enumeration did; or the card has been re-inserted since.
     """
     view.prove_card()
-    index = view.memo.names.get(name.lower())
+    kept = next((r for r, record in keptmap.read(view).current.items() if record.name.casefold() == name.casefold()), 0)
+    index = INDEX_OF[kept] if kept else view.memo.names.get(name.lower())
     if index is None:
         raise NotFound(
             Code.SCARD_E_NO_KEY_CONTAINER,

@@ -14,6 +14,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "write": (True, False),
     "retired_keys": ("history", "all", "none"),
     "proof": ("head", "whole"),
+    "container_map": ("auto", "always", "never"),
 }
 
 
@@ -24,13 +25,15 @@ class PivPolicy:
     ``container_names``: ``"windows"`` = from the CHUID GUID where there is one, ``"volatile"`` = new at every
     enumeration. ``write``: whether the card may be changed through this driver. ``retired_keys``: which of the slots
     82 to 95 are looked at: those that Key History names, all, or none. ``proof``: whether an object that others may
-    have changed is proved by its first 256 bytes, or read again whole.
+    have changed is proved by its first 256 bytes, or read again whole. ``container_map``: whether cards have Yubico's
+    container map: those that say so in their ATR, all, or none.
     """
 
     container_names: Literal["windows", "volatile"] = "windows"
     write: bool = True
     retired_keys: Literal["history", "all", "none"] = "history"
     proof: Literal["head", "whole"] = "head"
+    container_map: Literal["auto", "always", "never"] = "auto"
 
     @classmethod
     def of(cls, values: Mapping[str, object] | None) -> PivPolicy:

@@ -281,6 +281,9 @@ TAG_YUBICO_ATTESTATION_CERT = 0x5FFF01
 TAG_YUBICO_MSCMAP = 0x5FFF10
 TAG_YUBICO_MSROOTS_FIRST = 0x5FFF11
 TAG_YUBICO_MSROOTS_LAST = 0x5FFF15
+TAG_MAP_RECORDS = 0x81  # in 5FFF10
+TAG_ROOTS_END = 0x82  # in 5FFF11 to 5FFF15: the last piece
+TAG_ROOTS_MORE = 0x83  # a piece that another follows
 
 
 def _objects() -> tuple[DataObject, ...]:

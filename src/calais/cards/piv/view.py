@@ -121,8 +121,12 @@ class CardView:
 
     # --- objects -----------------------------------------------------------------------------------------------------
 
-    def object(self, tag: int) -> Remembered:
+    def object(self, tag: int, *, whole: bool = False) -> Remembered:
         """Object ``tag``, true now; its ``content`` is ``None`` when it is absent or empty.
+
+        Args:
+            tag: of the object.
+            whole: it may change behind its first 256 bytes, so what is remembered of it is proved by all of them.
 
         Raises:
             BadData: the answer does not end.
@@ -134,7 +138,9 @@ class CardView:
             return self._read(tag)
         if verdict is Verdict.TRUE:
             return known
-        return self._read(tag) if self.policy.proof == "whole" else self._prove(tag, known)
+        if self.policy.proof == "whole" or (whole and known.length > HEAD_SIZE):
+            return self._read(tag)
+        return self._prove(tag, known)
 
     def _read(self, tag: int) -> Remembered:
         return self._remember(tag, edge.get_data(self.tx, tag))
@@ -158,13 +164,13 @@ class CardView:
         self.memo.objects[tag] = item
         return item
 
-    def content(self, tag: int) -> bytes | None:
-        """What is inside object ``tag``, ``None`` when it is absent or empty.
+    def content(self, tag: int, *, whole: bool = False) -> bytes | None:
+        """What is inside object ``tag``, ``None`` when it is absent or empty; arguments as in ``object``.
 
         Raises:
             BadData: it is not what GET DATA should answer.
         """
-        item = self.object(tag)
+        item = self.object(tag, whole=whole)
         return None if item.content is None else objects.content_of(item.content, tag)
 
     def write(self, tag: int, content: bytes) -> None:

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.piv import edge, edge_yubico, listing, pins, spec
-from calais.cards.piv.keys import algorithm_for, algorithm_of, certificate_key, facts_of, import_parts, parse_public_key
+from calais.cards.piv import edge, edge_yubico, keptmap, listing, pins, spec
+from calais.cards.piv.keys import (
+    BITS_OF,
+    algorithm_for,
+    algorithm_of,
+    certificate_key,
+    facts_of,
+    import_parts,
+    parse_public_key,
+)
 from calais.cards.piv.objects import CERTIFICATE_MAX_PLAIN, KeyHistory, build_certificate
 from calais.cards.piv.spec import Algorithm
 from calais.cards.piv.view import CardView
@@ -37,9 +45,12 @@ def writable_slot(view: CardView, index: int) -> spec.Slot:
 
 
 def refuse_read_only(view: CardView) -> None:
-    """Raise ``Unsupported`` when policy makes the card read-only."""
+    """Raise ``Unsupported`` when policy makes the card read-only, or the card has no management key."""
     if not view.policy.write:
         raise Unsupported(detail="policy makes PIV cards read-only", next_step="set piv.write in the policy file")
+    if not pins.is_managed(view):
+        remedy = "ask the card's issuer: only who made the card can change it"
+        raise Unsupported(detail="the card has no management key: nothing but its PINs can change", next_step=remedy)
 
 
 def create_container(
@@ -85,7 +96,14 @@ def generate_key(
     template = edge.generate(view.tx, slot.ref, algorithm, pin_policy, touch_policy)
     key = parse_public_key(algorithm, template)
     view.memo.keys[slot.ref] = facts_of(key, view.now, from_card=True)
+    _note_key(view, slot, algorithm)
     return key
+
+
+def _note_key(view: CardView, slot: spec.Slot, algorithm: int) -> None:
+    if keptmap.applies(view):
+        name, bits = listing.container_name(view, slot), BITS_OF[algorithm]
+        keptmap.note_key(view, slot, name=name, key_spec=listing.key_spec_of(slot), size_bits=bits)
 
 
 def import_key(
@@ -98,6 +116,7 @@ def import_key(
     edge_yubico.import_key(view.tx, algorithm, slot.ref, parts, pin_policy, touch_policy)
     public = key.public_key()
     view.memo.keys[slot.ref] = facts_of(public, view.now, from_card=True)
+    _note_key(view, slot, algorithm)
     return public
 
 
@@ -111,6 +130,7 @@ def delete_container(view: CardView, index: int) -> None:
         raise Unsupported(
             detail="the card cannot delete a key", next_step="delete its certificate, or generate another key over it"
         ) from error.__cause__
+    keptmap.note_deletion(view, slot)
 
 
 def write_certificate(view: CardView, index: int, der: bytes, *, compress: bool | None) -> None:
@@ -125,6 +145,12 @@ def write_certificate(view: CardView, index: int, der: bytes, *, compress: bool 
     _check_certificate(der)
     if slot.retired:
         _extend_key_history(view, slot)
+    keptmap.note_certificate(view, slot, None)
+    _put_certificate(view, slot, der, compress=compress)
+    keptmap.note_certificate(view, slot, der)
+
+
+def _put_certificate(view: CardView, slot: spec.Slot, der: bytes, *, compress: bool | None) -> None:
     if compress is None and len(der) <= CERTIFICATE_MAX_PLAIN:
         try:
             view.write(slot.certificate, build_certificate(der, compress=False))
@@ -158,6 +184,7 @@ def _extend_key_history(view: CardView, slot: spec.Slot) -> None:
 def delete_certificate(view: CardView, index: int) -> None:
     """Delete the certificate of a slot; the key stays."""
     slot = writable_slot(view, index)
+    keptmap.note_certificate(view, slot, None)
     view.write(slot.certificate, b"")
 
 
