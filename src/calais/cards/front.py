@@ -113,7 +113,7 @@ class State(Protocol):
         """Warm reset: nothing is selected, verified or half finished."""
 
     def revoke(self) -> None:
-        """Take the security status away; what is selected stays."""
+        """Take the security status away; the application stays selected."""
 
     def reload(self) -> None:
         """Cold reset: a restart, and the memory is read again.

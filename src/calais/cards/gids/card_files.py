@@ -170,9 +170,4 @@ def _check_header(command: Command) -> None:
 
 def _current(state: CardState) -> File | None:
     """The selected file; ``None`` when it is the application."""
-    if not state.volatile.file:
-        return None
-    file = state.file(state.volatile.file)
-    if file is None:
-        raise Refusal(SW.NOT_FOUND)
-    return file
+    return state.file(state.volatile.file) if state.volatile.file else None

@@ -247,8 +247,8 @@ class CardState:
         self.volatile = Volatile()
 
     def revoke(self) -> None:
-        """Forget who was authenticated and what was begun; application and file stay selected."""
-        self.volatile = Volatile(selected=self.volatile.selected, file=self.volatile.file)
+        """Forget who was authenticated and what was begun; the application stays selected."""
+        self.volatile = Volatile(selected=self.volatile.selected)
 
     def reload(self) -> None:
         """Read the memory again, as a card does when it is powered.
