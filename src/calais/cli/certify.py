@@ -177,7 +177,7 @@ def _write(report: Report, options: dict[str, Any]) -> None:
     if options["junit"] is not None:
         _save(options["junit"], junit(report))
     if options["html"] is not None:
-        _save(options["html"], page(found).encode())
+        _save(options["html"], page(found).encode(errors="backslashreplace"))
     if STDOUT not in (options["as_json"], options["junit"], options["html"]):
         _view(Screen(), found)
 

@@ -102,12 +102,14 @@ def load(name: str) -> type[Minidriver]:
     return found
 
 
-def scratch_piv() -> VirtualCard:
-    """A PIV card with every kind of key that checks ask for: RSA-2048 in 9A, P-256 in 9C and 9D; the PIN is 123456."""
+def scratch_piv(rsa_key: rsa.RSAPrivateKey | None = None) -> VirtualCard:
+    """A PIV card with every kind of key that checks ask for: RSA in 9A (``rsa_key``, or a new one of 2048 bits), P-256 in
+    9C and 9D; the PIN is 123456.
+    """
     now = datetime.now(UTC)
     authority = Authority.create("Calais Certify CA", os.urandom, now)
     keys: dict[int, PrivateKey] = {
-        spec.REF_PIV_AUTH: rsa.generate_private_key(65537, 2048),
+        spec.REF_PIV_AUTH: rsa_key or rsa.generate_private_key(65537, 2048),
         spec.REF_SIGNATURE: ec.generate_private_key(ec.SECP256R1()),
         spec.REF_KEY_MANAGEMENT: ec.generate_private_key(ec.SECP256R1()),
     }
