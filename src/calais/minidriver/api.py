@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from calais.minidriver import properties
+from calais.minidriver.administration import Administration
 from calais.minidriver.containers import build_container_info
 from calais.minidriver.injection import KeyInjection, absent
 from calais.minidriver.memo import Cache, CardMemo
@@ -82,7 +83,7 @@ class ContainerEntry:
     has_certificate: bool = True
 
 
-class Minidriver(KeyInjection, Bookkeeping, ABC):
+class Minidriver(KeyInjection, Bookkeeping, Administration, ABC):
     """One card, driven inside one transaction.
 
     Args:
@@ -199,6 +200,9 @@ class Minidriver(KeyInjection, Bookkeeping, ABC):
     def session_pins(self) -> int:
         """The PIN_SET of the PINs that can be traded for a session PIN (CP_CARD_PIN_STRENGTH_VERIFY)."""
         return PIN_SET_NONE
+
+    def check_pin(self, pin_id: int, pin: Pin) -> None:
+        """Tell what ``authenticate`` would find wrong with ``pin`` without asking the card."""
 
     def prepare(self, pin_id: int) -> None:
         """Read beforehand what using the keys of ``pin_id`` takes, when nothing may come between PIN and key."""

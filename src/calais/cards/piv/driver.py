@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from calais.cards.piv import filesystem, keptmap, listing, management, operations, spec, writing
 from calais.cards.piv import pins as piv_pins
+from calais.cards.piv.administration import PivAdministration
 from calais.cards.piv.keptmap import StaleRecord
 from calais.cards.piv.policy import PivPolicy
 from calais.cards.piv.view import CardView
@@ -43,7 +44,7 @@ P384_SIZES = CardKeySizes(384, 384, 384, 1)
 KEY_SIZES = {1: RSA_SIZES, 2: RSA_SIZES, 3: P256_SIZES, 4: P384_SIZES, 6: P256_SIZES, 7: P384_SIZES}
 
 
-class PivMinidriver(Minidriver):
+class PivMinidriver(PivAdministration, Minidriver):
     """One PIV card, driven inside one transaction.
 
     Args:
@@ -113,10 +114,14 @@ class PivMinidriver(Minidriver):
 
         For PIN 4 what using key 9C takes is read beforehand, so that nothing comes between VERIFY and the signature.
         """
-        piv_pins.check(pin_id, pin)
+        self.check_pin(pin_id, pin)
         if pin_id == piv_pins.USER_ALWAYS and spec.REF_SIGNATURE not in self.memo.keys:
             self.prepare(pin_id)
         piv_pins.authenticate(self.view, pin_id, pin)
+
+    def check_pin(self, pin_id: int, pin: Pin) -> None:
+        """A PIN has 6 to 8 bytes; the PUK only unblocks."""
+        piv_pins.check(pin_id, pin)
 
     def prepare(self, pin_id: int) -> None:
         """For PIN 4: prove what is remembered about key 9C."""

@@ -82,9 +82,11 @@ def authenticate_ex(data: object, pin_id: int, flags: int, secret: bytes | None)
 
 
 def _present(card: Minidriver, pin_id: int, info: PinInfo, secret: bytes) -> None:
+    pin = Pin(secret)
+    card.check_pin(pin_id, pin)
     if info.cache_policy.policy == win.PinCacheAlwaysPrompt:
         card.prepare(pin_id)
-    card.authenticate(pin_id, Pin(secret))
+    card.authenticate(pin_id, pin)
 
 
 def _use_session_pin(card: Minidriver, pin_id: int, flag: int, secret: bytes | None) -> bytes | None:
