@@ -98,7 +98,10 @@ def check_name(view: CardView, name: str, index: int) -> str:
 
 def random_name(view: CardView) -> str:
     """A new container name: a GUID, as Windows gives them."""
-    return str(uuid.UUID(bytes=view.memo.random(16), version=4))
+    taken = {record.guid.casefold() for record in view.container_map()}
+    while (name := str(uuid.UUID(bytes=view.memo.random(16), version=4))) in taken:
+        continue  # two programs with the same dice
+    return name
 
 
 # --- containers ------------------------------------------------------------------------------------------------------
