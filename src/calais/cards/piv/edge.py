@@ -388,20 +388,28 @@ def authentication_template(tag: int, block: bytes) -> bytes:
     return tlv.build(spec.TAG_DYNAMIC_AUTHENTICATION, tlv.build(spec.TAG_RESPONSE), tlv.build(tag, block))
 
 
+def _template_head(tag: int, length: int, size: int) -> bytes:
+    """The ``size`` bytes before a member of ``length`` bytes that is alone: 7C L tag L, or 7C 82 LL tag 82 LL."""
+    outer = spec.TAG_DYNAMIC_AUTHENTICATION
+    if size == 4:
+        return bytes((outer, length + 2, tag, length)) if 0 <= length < 0x7E else b""
+    if not 0xFF < length < 0xFFF0:
+        return b""
+    whole = length + 4
+    return bytes((outer, 0x82, whole >> 8, whole & 0xFF, tag, 0x82, length >> 8, length & 0xFF))
+
+
 def template_member(data: bytes, tag: int) -> bytes:
     """The value of ``tag`` in the dynamic authentication template ``data``.
 
     Raises:
         BadData: it is none, or lacks the member.
     """
-    size = len(data)
-    # The short form that every EC answer has; anything else goes the strict way.
-    if (
-        4 <= size < 0x80
-        and data[0] == spec.TAG_DYNAMIC_AUTHENTICATION
-        and data[1:4] == bytes((size - 2, tag, size - 4))
-    ):
-        return data[4:]
+    # The forms of every EC answer and of every RSA answer at once; anything else goes the strict way.
+    for start in (4, 8):
+        head = _template_head(tag, len(data) - start, start)
+        if head and data.startswith(head):
+            return data[start:]
     items = tlv.parse_one(data, spec.TAG_DYNAMIC_AUTHENTICATION).children()
     return tlv.require(items, tag).value
 
