@@ -33,7 +33,8 @@ from calais.win.errors import (
 
 LE_ALL = apdu.EXTENDED_LE_MAX  # the channel cuts it to 256 where the card has short lengths only
 LE_SHORT = apdu.SHORT_LE_MAX
-USER, ADMIN = spec.REF_PIN, 0x100 | spec.KID_ADMIN  # in ``Volatile.authenticated``
+# In ``Volatile.authenticated``: the PIN and the admin key, known to be; and something that may be, and must be ended.
+USER, ADMIN, MAYBE = spec.REF_PIN, 0x100 | spec.KID_ADMIN, 0x200
 _TRIES = 0xFFF0
 
 # Status word -> code and what happened. What is not here is SCARD_E_UNEXPECTED.
@@ -305,8 +306,8 @@ def reset_by_admin(tx: Transaction, new: bytes) -> None:
 
 def _replace_pin(tx: Transaction, command: Command, what: str) -> None:
     ensure_selected(tx)
-    # Some cards count the new PIN as verified: what may be authenticated must be ended like what is.
-    tx.volatile.authenticated.add(USER)
+    tx.volatile.authenticated.discard(USER)
+    tx.volatile.authenticated.add(MAYBE)  # some cards count the new PIN as verified
     response = tx.send(command)
     if not response.ok:
         fail_pin(response, command.ins, what)

@@ -179,12 +179,13 @@ def _authority(view: CardView, key: SessionKey, piece: Piece) -> bytes:
     """A command that presents or changes a PIN or the administrator's key; a session PIN may come back."""
     operations.forget_environment(view)
     volatile = view.tx.volatile.authenticated
-    # What may be authenticated must be ended like what is.
-    volatile |= {edge.USER, edge.ADMIN}
+    volatile -= {edge.USER, edge.ADMIN}
+    volatile.add(edge.MAYBE)  # what the command inside does is for the card alone to know
     response = _send(view, key, piece)
     if not response.ok:
-        volatile -= {edge.USER, edge.ADMIN}
         _fail(view, response)
+    if piece.kid == spec.KID_ADMIN:
+        volatile.add(edge.ADMIN)
     return response.data if len(response.data) == spec.SESSION_PIN_SIZE else b""
 
 

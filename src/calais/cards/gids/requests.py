@@ -21,6 +21,7 @@ from calais.cards.gids import adminkey, edge, edge_keys, keymap, spec
 from calais.cards.gids.keys import algorithm_for, algorithm_of, import_value, slot_of
 from calais.iso7816 import tlv
 from calais.iso7816.apdu import Command
+from calais.minidriver.containers import AT_SIGNATURE
 from calais.minidriver.pins import Pin, Role
 from calais.win import blobs, flags
 from calais.win.errors import BadData, BadParameter, Unsupported
@@ -37,8 +38,8 @@ PUK = 3
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of a request: the ``function`` the card is told, and for an imported key its reference, slot and
-    algorithm.
+    """One command of a request: the ``function`` the card is told; the reference of the key that is imported, with its
+    slot and algorithm, or that is answered for.
     """
 
     function: int
@@ -93,10 +94,7 @@ def _import(data: bytes) -> list[Step]:
     if pin_id != Role.USER or index >= spec.CONTAINERS_MAX:
         raise BadParameter(detail="a key goes into container 0 to 125, under the user's PIN")
     slot = slot_of(key_spec)
-    try:
-        key = blobs.parse_private(blob)
-    except BadData as error:
-        raise BadParameter(detail="not a private key blob") from error
+    key = _private_key(blob, slot)
     algorithm = algorithm_of(key)
     if key_spec > slot and algorithm_for(key_spec, 0) != algorithm:
         raise BadParameter(detail=f"the key is not of key spec {key_spec}")
@@ -105,6 +103,19 @@ def _import(data: bytes) -> list[Step]:
     kid = keymap.kid_of(index)
     command = edge_keys.put_key_command(kid, *import_value(key))
     return [Step(spec.FUNCTION_IMPORT_KEY, command, kid, slot, algorithm)]
+
+
+def _private_key(blob: bytes, slot: int) -> blobs.PrivateKey:
+    """The key in a PRIVATEKEYBLOB, whose algorithm names the slot, or in a CNG blob."""
+    try:
+        if blob[:1] != bytes((flags.PRIVATEKEYBLOB,)):
+            return blobs.parse_private(blob)
+        key, alg_id = blobs.parse_capi_private(blob)
+    except BadData as error:
+        raise BadParameter(detail="not a private key blob") from error
+    if alg_id != (flags.CALG_RSA_SIGN if slot == AT_SIGNATURE else flags.CALG_RSA_KEYX):
+        raise BadParameter(detail="the key blob is for another key spec")
+    return key
 
 
 # --- change ----------------------------------------------------------------------------------------------------------
@@ -172,7 +183,7 @@ def _response_step(response: bytes) -> Step:
     if not response:
         raise BadParameter(detail="an empty response")
     template = tlv.build(spec.TAG_DYNAMIC_AUTHENTICATION, tlv.build(spec.TAG_RESPONSE, response))
-    return Step(spec.FUNCTION_AUTHENTICATE, Command(0, spec.INS_GENERAL_AUTHENTICATE, 0, 0, template))
+    return Step(spec.FUNCTION_AUTHENTICATE, Command(0, spec.INS_GENERAL_AUTHENTICATE, 0, 0, template), spec.KID_ADMIN)
 
 
 _PRESENT: Mapping[int, Callable[[bytes], Command]] = {

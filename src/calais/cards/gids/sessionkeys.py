@@ -1,7 +1,7 @@
 """Session keys on the server's side: made, agreed and used to encrypt requests for a card, without the card.
 
 A request becomes one or more commands, each encrypted whole; whoever carries them cannot read them. One piece of
-``CARD_ENCRYPTED_DATA`` is: function byte, key reference or 0, slot, algorithm (what the carrier has to prepare for an
+``CARD_ENCRYPTED_DATA`` is: function byte, key reference or 0, slot, algorithm (so that the carrier can prepare for an
 imported key), initialisation vector, cryptogram. Layouts of the card's side: ``spec``.
 
 ``shared_key`` takes, on this side: algorithm byte, our 16 random bytes, the card's 16, and the administrator's key;
