@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from commandline import CommandLine
@@ -52,7 +52,7 @@ def test_the_pin_is_in_none_of_the_files(cli):
         text = (cli.folder / name).read_text()
         assert "123456" not in text
         assert "313233343536" not in text.replace(" ", "")
-    assert ElementTree.parse(cli.folder / "r.xml").getroot().tag == "testsuites"
+    assert ET.parse(cli.folder / "r.xml").getroot().tag == "testsuites"
     assert json.loads((cli.folder / "r.json").read_text())["certify"] == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import broken_drivers
 import pytest
@@ -189,7 +189,7 @@ def test_the_document_says_everything(failed_run):
 
 
 def test_junit_counts_and_escapes(failed_run):
-    root = ElementTree.fromstring(reports.junit(failed_run))
+    root = ET.fromstring(reports.junit(failed_run))
     suites = root.findall("testsuite")
     assert sum(int(suite.get("failures")) for suite in suites) == failed_run.count(Verdict.FAIL) > 0
     assert sum(len(suite.findall("testcase")) for suite in suites) == len(failed_run.results)
@@ -198,7 +198,7 @@ def test_junit_counts_and_escapes(failed_run):
 
 def test_control_characters_and_markup_stay_text(failed_run):
     hostile = replace(failed_run, driver="</script><img src=x>\x00\ufffe\ud800", card={"label": "<svg onload=1>\x1b"})
-    ElementTree.fromstring(reports.junit(hostile))
+    ET.fromstring(reports.junit(hostile))
     text = page(reports.document(hostile))
     assert "<img" not in text
     assert "<svg" not in text

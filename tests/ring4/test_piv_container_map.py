@@ -12,6 +12,7 @@ from calais.cards.piv import names, spec
 from calais.cards.piv.containermap import MapRecord, build_container_map, fingerprint, parse_container_map
 from calais.iso7816 import tlv
 from calais.minidriver.containers import build_cmapfile, parse_cmapfile
+from calais.minidriver.orphans import OrphanKind
 from calais.win.errors import BadParameter, NotAuthenticated, NotFound, Unsupported, WinError
 from calais.win.structs import ContainerMapRecord
 
@@ -125,7 +126,10 @@ def test_a_key_without_certificate_in_the_map_is_a_container_when_the_card_confi
         assert not found["9D"].has_certificate
         assert driver.public_key(2) == put_key
         assert "82" not in found
-        assert [orphan.where for orphan in driver.orphans()] == ["82"]
+        assert [(orphan.where, orphan.kind) for orphan in driver.orphans()] == [
+            ("9D", OrphanKind.KEY_WITHOUT_CERTIFICATE),
+            ("82", OrphanKind.RECORDS_DIFFER),
+        ]
 
 
 def test_a_rename_by_another_program_is_noticed_though_it_changes_no_length():

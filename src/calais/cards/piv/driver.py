@@ -22,15 +22,14 @@ from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.piv import filesystem, keptmap, listing, management, operations, spec, writing
+from calais.cards.piv import filesystem, leftovers, listing, management, operations, spec, writing
 from calais.cards.piv import pins as piv_pins
 from calais.cards.piv.administration import PivAdministration
-from calais.cards.piv.keptmap import StaleRecord
 from calais.cards.piv.policy import PivPolicy
 from calais.cards.piv.view import CardView
 from calais.minidriver.api import CardIdentity, ContainerEntry, Minidriver
 from calais.minidriver.memo import CardMemo
-from calais.minidriver.orphans import Orphan, OrphanKind
+from calais.minidriver.orphans import Orphan
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.minidriver.pins import Pin, PinStatus, Role
 from calais.transport.base import Transaction
@@ -219,18 +218,6 @@ class PivMinidriver(PivAdministration, Minidriver):
         """From generation, else from the certificate, else from the card where it tells."""
         return listing.learn(self.view, index).public_key
 
-    def orphans(self) -> list[Orphan]:
-        """The records of the container map that are not used; none, and no exchange, on a card without one."""
-        return [_orphan(record) for record in listing.stale_records(self.view)]
-
-    def repair(self, *, remove: bool = False) -> list[Orphan]:  # noqa: ARG002
-        """Remove the records that are not used; wants the management key."""
-        writing.refuse_read_only(self.view)
-        found = self.orphans()
-        if found:
-            keptmap.remove(self.view, listing.stale_records(self.view))
-        return found
-
     def certificate(self, index: int) -> bytes | None:
         """The certificate, expanded."""
         found = self.view.certificate(listing.slot_at(index))
@@ -279,6 +266,14 @@ class PivMinidriver(PivAdministration, Minidriver):
         """Delete a certificate; wants the management key."""
         writing.delete_certificate(self.view, index)
 
+    def orphans(self) -> list[Orphan]:
+        """What a change that was cut off has left behind; two exchanges for each slot."""
+        return leftovers.orphans(self.view)
+
+    def repair(self, *, remove: bool = False) -> list[Orphan]:
+        """Mend what ``orphans`` names; wants the management key."""
+        return leftovers.repair(self.view, remove=remove)
+
     # --- using keys --------------------------------------------------------------------------------------------------
 
     def sign(self, index: int, key_spec: int, data: bytes, padding: SigningPadding) -> bytes:
@@ -292,12 +287,3 @@ class PivMinidriver(PivAdministration, Minidriver):
     def agree(self, index: int, peer_public: bytes) -> bytes:
         """One exchange."""
         return operations.agree(self.view, index, peer_public)
-
-
-def _orphan(stale: StaleRecord) -> Orphan:
-    where = f"{stale.ref:02X}" if stale.record else f"{spec.TAG_YUBICO_MSCMAP:X}"
-    detail = (
-        f"the container map names {stale.name!r} for slot {where}: {stale.reason}" if stale.record else stale.reason
-    )
-    index = listing.INDEX_OF.get(stale.ref, 0)
-    return Orphan(OrphanKind.RECORDS_DIFFER, index, where, detail, "the record is removed")

@@ -6,6 +6,9 @@ delete).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from calais.cards.piv import edge, edge_yubico, keptmap, listing, pins, spec
@@ -25,7 +28,7 @@ from calais.minidriver.api import check_index
 from calais.minidriver.containers import AT_KEYEXCHANGE, AT_SIGNATURE
 from calais.minidriver.pins import Role
 from calais.win.codes import Code
-from calais.win.errors import BadData, BadParameter, Unsupported, WinError
+from calais.win.errors import BadData, BadParameter, CardRemoved, CardReset, Unsupported, WinError
 
 _ECDH_SPECS = (6, 7, 8)
 
@@ -92,8 +95,8 @@ def generate_key(
         touch_policy: Yubico's; 0 = no touch.
     """
     refuse_read_only(view)
-    view.memo.keys.pop(slot.ref, None)
-    template = edge.generate(view.tx, slot.ref, algorithm, pin_policy, touch_policy)
+    with _without_certificate(view, slot):
+        template = edge.generate(view.tx, slot.ref, algorithm, pin_policy, touch_policy)
     key = parse_public_key(algorithm, template)
     view.memo.keys[slot.ref] = facts_of(key, view.now, from_card=True)
     _note_key(view, slot, algorithm)
@@ -111,13 +114,52 @@ def import_key(
 ) -> PublicKeyTypes:
     """Write a private key onto the card (Yubico), arguments as in ``generate_key``."""
     refuse_read_only(view)
-    algorithm, parts = algorithm_of(key), import_parts(key)
-    view.memo.keys.pop(slot.ref, None)
-    edge_yubico.import_key(view.tx, algorithm, slot.ref, parts, pin_policy, touch_policy)
-    public = key.public_key()
+    algorithm, parts, public = algorithm_of(key), import_parts(key), key.public_key()
+    with _without_certificate(view, slot, unless_of=public):
+        edge_yubico.import_key(view.tx, algorithm, slot.ref, parts, pin_policy, touch_policy)
     view.memo.keys[slot.ref] = facts_of(public, view.now, from_card=True)
     _note_key(view, slot, algorithm)
     return public
+
+
+@contextmanager
+def _without_certificate(view: CardView, slot: spec.Slot, *, unless_of: PublicKeyTypes | None = None) -> Iterator[None]:
+    """Take the certificate of ``slot`` away while its key is replaced: a card that is pulled out in the middle never
+    has a certificate beside another key. One that is of the new key (``unless_of``) stays; so does any when the card
+    refuses the new key.
+    """
+    certificate = view.certificate(slot)
+    old = None if certificate is None else view.content(slot.certificate)
+    if old is not None and not (certificate and unless_of and certificate.key == unless_of):
+        keptmap.note_certificate(view, slot, None)
+        view.write(slot.certificate, b"")
+    else:
+        old = None
+    view.memo.keys.pop(slot.ref, None)
+    try:
+        yield
+    except (CardRemoved, CardReset):
+        raise
+    except WinError:
+        if old is not None and view.tx.open:
+            view.write(slot.certificate, old)
+        raise
+
+
+def erase(view: CardView, index: int, *, key: bool, certificate: bool) -> None:
+    """Delete key, certificate or both of a slot; of both the certificate goes first, so that it is never without key.
+
+    Raises:
+        Unsupported: the card cannot delete keys; then the certificate is still there.
+    """
+    slot = writable_slot(view, index)
+    if key and certificate:
+        with _without_certificate(view, slot):
+            delete_container(view, index)
+    elif key:
+        delete_container(view, index)
+    elif certificate:
+        delete_certificate(view, index)
 
 
 def delete_container(view: CardView, index: int) -> None:
@@ -144,7 +186,7 @@ def write_certificate(view: CardView, index: int, der: bytes, *, compress: bool 
     slot = writable_slot(view, index)
     _check_certificate(der)
     if slot.retired:
-        _extend_key_history(view, slot)
+        extend_key_history(view, slot)
     keptmap.note_certificate(view, slot, None)
     _put_certificate(view, slot, der, compress=compress)
     keptmap.note_certificate(view, slot, der)
@@ -170,7 +212,7 @@ def _check_certificate(der: bytes) -> None:
         return  # a certificate all the same
 
 
-def _extend_key_history(view: CardView, slot: spec.Slot) -> None:
+def extend_key_history(view: CardView, slot: spec.Slot) -> None:
     """Name the slot in the Key History before its certificate is there: an empty slot costs one exchange, an unnamed
     certificate is never found.
     """
