@@ -117,14 +117,20 @@ def repair(view: CardView, *, remove: bool) -> list[Orphan]:
 
 
 def _mend_key(view: CardView, index: int, remove: bool) -> None:  # noqa: FBT001 - one of a table
-    """Delete a key that no container names; or name its container. A key that is not there loses its record."""
+    """Delete a key that no container names; or name its container. A key that is not there loses its record.
+
+    The certificate of a key that is gone goes, too.
+    """
+    facts = None
     if remove:
         writing.delete_container(view, index)
-        return
-    try:
-        facts = listing.learn(view, index)
-    except NotFound:
-        writing.record_key(view, index, keymap.FREE)
+    else:
+        try:
+            facts = listing.learn(view, index)
+        except NotFound:
+            writing.record_key(view, index, keymap.FREE)
+    if facts is None:
+        _mend_certificate(view, index, remove)
         return
     records = view.container_map()
     default = wants_default(records, index, None)
