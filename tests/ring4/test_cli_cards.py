@@ -30,10 +30,12 @@ def test_a_new_virtual_card_is_made_inserted_listed_and_removed(calais):
     made = calais.json("virtual", "new", "ada", "--empty", "--insert")
     assert made == {
         "name": "ada",
+        "card": "piv",
         "file": str(calais.virtual.path("ada")),
         "reader": DEFAULT_READER,
         "default_secrets": True,
         "keys": False,
+        "blank": False,
     }
     assert calais.json("virtual", "list")["cards"][0]["reader"] == DEFAULT_READER
     found = calais.json("readers")["readers"][0]

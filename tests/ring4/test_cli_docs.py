@@ -89,6 +89,7 @@ RUNS = [
     ("card put-cert", "9A", "cert.pem", DEFAULT, "--force"),
     ("card import", "82", "key.pem", DEFAULT),
     ("card delete", "9A", "--cert", DEFAULT),
+    ("card files",),
     ("completion", "bash"),
 ]
 

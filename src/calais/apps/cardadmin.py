@@ -11,87 +11,75 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key, pkcs12
 
 from calais.apps.certificates import load_public_key
-from calais.cards.piv import spec, writing
-from calais.cards.piv.driver import PivMinidriver
+from calais.cards.piv import spec
+from calais.minidriver.administration import Erased, KeyOrder
 from calais.minidriver.api import Minidriver
-from calais.provider.card import Card
+from calais.minidriver.pins import Role
+from calais.provider.card import Card, Right
 from calais.provider.container import Container
 from calais.win.codes import Code
-from calais.win.errors import AccessDenied, BadData, BadParameter, Unsupported, WinError
+from calais.win.errors import AccessDenied, BadData, BadParameter, NotFound, WinError
 
-ALGORITHMS = tuple(writing.ALGORITHM_NAMES)
 PIN_POLICIES = {policy.name.lower(): int(policy) for policy in spec.PinPolicy}
 TOUCH_POLICIES = {policy.name.lower(): int(policy) for policy in spec.TouchPolicy}
 SELF_SIGNED_DAYS = 365
+_HASH_OF_BITS: dict[int, type[hashes.SHA384 | hashes.SHA512]] = {384: hashes.SHA384, 521: hashes.SHA512}
 
 
-def slot_index(text: str) -> int:
-    """The container index of the slot ``text`` (``"9A"``, ``"82"``).
+def place(card: Card, text: str) -> int | None:
+    """The index of the container that a person calls ``text``; ``None`` = a new one, where the card has such.
 
     Raises:
-        BadParameter: PIV has no such slot.
+        BadParameter: the card has no such place.
     """
-    for index, slot in enumerate(spec.SLOTS):
-        if slot.name == text.upper():
-            return index
-    raise BadParameter(detail=f"PIV has no slot {text!r}", next_step="Slots are 9A, 9C, 9D, 9E and 82 to 95")
+    return card.run(lambda driver: driver.place(text))
+
+
+def existing_place(card: Card, text: str) -> int:
+    """As ``place``, for a container that is there already.
+
+    Raises:
+        BadParameter: also for a new one.
+    """
+    index = place(card, text)
+    if index is None:
+        raise BadParameter(detail=f"{text} is no container yet", next_step="See: calais key list --all")
+    return index
+
+
+def wants_admin_key(card: Card) -> bool:
+    """Whether who changes keys and certificates shows the administrator's key; else it is the user's PIN."""
+    return card.run(lambda driver: driver.changed_by) == Role.ADMIN
 
 
 def refuse_by_policy(card: Card) -> None:
-    """Raise ``AccessDenied`` when policy makes cards read-only."""
-    if not card.policy.piv_write:
-        step = "Set write = true under [piv] in policy.toml"
-        raise AccessDenied(detail="policy piv.write forbids changes to cards", next_step=step)
+    """Raise ``AccessDenied`` when policy makes cards of this kind read-only."""
+    name = card.run(lambda driver: driver.write_policy)
+    if name and not card.policy.values()[name]:
+        table, _, key = name.partition(".")
+        step = f"Set {key} = true under [{table}] in policy.toml"
+        raise AccessDenied(detail=f"policy {name} forbids changes to cards", next_step=step)
 
 
-def _piv(driver: Minidriver) -> PivMinidriver:
-    if not isinstance(driver, PivMinidriver):
-        raise Unsupported(detail=f"{driver.card_name} is not administered by slots")
-    return driver
-
-
-def generate(
-    card: Card, admin_key: bytes, index: int, algorithm: str, *, pin_policy: int = 0, touch_policy: int = 0
-) -> Container:
-    """Make a key on the card, over the one that was there.
+def make_key(card: Card, right: Right, index: int | None, order: KeyOrder) -> Container:
+    """Make a key on the card, or load one onto it, over the one that was there.
 
     Args:
         card: the card.
-        admin_key: the management key.
-        index: container.
-        algorithm: one of ``ALGORITHMS``.
-        pin_policy: Yubico's number, 0 = the slot's own rule.
-        touch_policy: Yubico's number, 0 = the card's default.
+        right: ``card.admin(key)`` or ``card.holder(…)``, as ``wants_admin_key`` says.
+        index: container, ``None`` = a new one.
+        order: the key.
 
     Raises:
-        AccessDenied: by policy. NotAuthenticated: the management key is wrong. Unsupported, WinError: the card.
+        AccessDenied: by policy. NotAuthenticated: the management key is wrong. BadParameter, Unsupported, WinError:
+        the card.
     """
     refuse_by_policy(card)
-
-    def job(driver: Minidriver) -> PublicKeyTypes:
-        return _piv(driver).generate_key(index, algorithm, pin_policy=pin_policy, touch_policy=touch_policy)
-
-    card.admin(admin_key).run(job)
-    return container_at(card, index)
-
-
-def import_key(
-    card: Card, admin_key: bytes, index: int, key: PrivateKeyTypes, *, pin_policy: int = 0, touch_policy: int = 0
-) -> Container:
-    """Load ``key`` onto the card; arguments and errors as ``generate``."""
-    refuse_by_policy(card)
-
-    def job(driver: Minidriver) -> PublicKeyTypes:
-        piv = _piv(driver)
-        slot = writing.writable_slot(piv.view, index)
-        return writing.import_key(piv.view, slot, key, pin_policy=pin_policy, touch_policy=touch_policy)
-
-    card.admin(admin_key).run(job)
-    return container_at(card, index)
+    return container_at(card, right.run(lambda driver: driver.make_key(index, order)))
 
 
 def container_at(card: Card, index: int) -> Container:
@@ -100,26 +88,26 @@ def container_at(card: Card, index: int) -> Container:
     Raises:
         NotFound: NTE_BAD_KEYSET.
     """
-    return card.refresh(probe_keys=True).find(spec.SLOTS[index].name)
+    for container in card.refresh(probe_keys=True):
+        if container.index == index:
+            return container
+    raise NotFound(Code.NTE_BAD_KEYSET, f"the card has no key in container {index}", next_step="calais key list --all")
 
 
-def put_certificate(card: Card, admin_key: bytes, index: int, der: bytes, *, compress: bool | None = None) -> None:
-    """Write a certificate next to its key; errors as ``generate``."""
+def put_certificate(card: Card, right: Right, index: int, der: bytes, *, compress: bool | None = None) -> None:
+    """Write a certificate next to its key; errors as ``make_key``."""
     refuse_by_policy(card)
-    card.admin(admin_key).put_certificate(index, der, compress=compress)
+    right.run(lambda driver: driver.write_certificate(index, der, compress=compress))
 
 
-def delete(card: Card, admin_key: bytes, index: int, *, key: bool, certificate: bool) -> None:
-    """Delete the key, the certificate, or both; errors as ``generate``."""
+def delete(card: Card, right: Right, index: int, *, key: bool, certificate: bool) -> Erased:
+    """Delete the key, the certificate, or both; what was deleted. Errors as ``make_key``."""
     refuse_by_policy(card)
 
-    def job(driver: Minidriver) -> None:
-        if key:
-            driver.delete_container(index)
-        if certificate:
-            driver.delete_certificate(index)
+    def job(driver: Minidriver) -> Erased:
+        return driver.erase(index, key=key, certificate=certificate)
 
-    card.admin(admin_key).run(job)
+    return right.run(job)
 
 
 def parse_subject(text: str) -> x509.Name:
@@ -166,11 +154,11 @@ def make_self_signed(container: Container, subject: x509.Name, now: datetime, da
     return builder.sign(key, _hash(container)).public_bytes(Encoding.DER)
 
 
-def _hash(container: Container) -> hashes.SHA256 | hashes.SHA384 | None:
-    """As strong as the key: P-384 goes with SHA-384 (SP 800-78-4, table 3-2); Ed25519 brings its own."""
+def _hash(container: Container) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
+    """As strong as the key: P-384 goes with SHA-384 (SP 800-78-4, table 3-2), P-521 with SHA-512; Ed25519 has its own."""
     if container.entry.algorithm == "Ed25519":
         return None
-    return hashes.SHA384() if container.entry.size_bits == 384 else hashes.SHA256()
+    return _HASH_OF_BITS.get(container.entry.size_bits, hashes.SHA256)()
 
 
 def load_key(path: Path, password: bytes | None) -> tuple[PrivateKeyTypes, bytes | None]:

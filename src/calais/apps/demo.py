@@ -27,8 +27,9 @@ from calais.apps.choosing import open_key
 from calais.apps.filesign import sign_raw, verify_raw
 from calais.cards.piv import spec
 from calais.cards.piv.personalise import new_card
+from calais.minidriver.administration import KeyOrder
 from calais.minidriver.pins import Pin
-from calais.provider.card import Card
+from calais.provider.card import Admin, Card
 from calais.provider.prompt import PinRequest
 from calais.resource.virtual import VirtualReaders
 from calais.store.database import open_database
@@ -156,18 +157,18 @@ class _Story:
         what = "The card makes its own keys. They can be used, and never read."
         with self._telling("Two keys", what) as step:
             for slot, algorithm in KEYS:
-                index = cardadmin.slot_index(slot)
-                made = cardadmin.generate(card, spec.DEFAULT_MANAGEMENT_KEY, index, algorithm)
+                index = cardadmin.place(card, slot)
+                made = cardadmin.make_key(card, _issuer(card), index, KeyOrder(algorithm=algorithm))
                 step.facts.append((slot, f"{key_name(made.public_key)}, {made.label}"))
 
     def _certify(self, card: Card) -> None:
         what = "Each key signs a request; an authority, made on the spot, answers with a certificate for the card."
         with self._telling("Two certificates", what) as step:
             for slot, _ in KEYS:
-                index = cardadmin.slot_index(slot)
+                index = cardadmin.existing_place(card, slot)
                 request = cardadmin.make_request(cardadmin.container_at(card, index), OWNER)
                 der = self._issue(x509.load_pem_x509_csr(request))
-                cardadmin.put_certificate(card, spec.DEFAULT_MANAGEMENT_KEY, index, der)
+                cardadmin.put_certificate(card, _issuer(card), index, der)
                 step.facts.append((slot, f"{OWNER.rfc4514_string()}, {len(der)} bytes"))
 
     def _issue(self, request: x509.CertificateSigningRequest) -> bytes:
@@ -219,6 +220,11 @@ class _Story:
             self._system.insert(CARD, OTHER_READER)
             for certificate in self._certificates():
                 step.facts.append(self._signed(certificate))
+
+
+def _issuer(card: Card) -> Admin:
+    """Who fills the card: the holder of the factory's management key."""
+    return card.admin(spec.DEFAULT_MANAGEMENT_KEY)
 
 
 def _provider(context: CertificateContext | None) -> str:

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calais.cli.adminkey import admin_options
-from calais.cli.card import key_of
 from calais.cli.command import Document, command
 from calais.cli.files import write_whole
 from calais.cli.screen import Screen, working
-from calais.cli.secrets import pin_options, prompt_of
+from calais.cli.secrets import pin_options
 from calais.cli.session import choose_card, opened, reader_option
-from calais.cli.slots import policy_options, slot_argument
+from calais.cli.slots import order_of, policy_options, prompt_for_change, right_of, slot_argument
 
 if TYPE_CHECKING:
-    from calais.provider.card import Card
+    from calais.provider.card import Card, Right
     from calais.provider.container import Container
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
-ALGORITHMS = ("P256", "P384", "RSA2048", "RSA3072", "RSA4096", "RSA1024", "ED25519", "X25519")
+ALGORITHMS = ("P256", "P384", "P521", "RSA2048", "RSA3072", "RSA4096", "RSA1024", "ED25519", "X25519")
 
 
 def _view(screen: Screen, document: Document) -> None:
@@ -53,29 +52,25 @@ _WORDS = {"public_key": "the public key", "csr": "the request", "certificate": "
 @pin_options
 @admin_options
 def generate(slot: str, algorithm: str, output: Path | None, reader: str | None, **options: Any) -> Document:  # noqa: ANN401
-    """Make a key in SLOT (9A, 9C, 9D, 9E, 82 to 95), over the one that was there. It never leaves the card.
+    """Make a key in SLOT, over the one that was there. It never leaves the card.
 
-    Wants the management key; --csr and --self-signed want the PIN too, for they are signed. On the standard input the
-    management key comes first, the PIN on the next line.
+    SLOT: on PIV cards 9A, 9C, 9D, 9E or 82 to 95; on GIDS cards new, or a container's name, key (81) or number. PIV
+    wants the management key, and with --csr and --self-signed the PIN too, for they are signed; GIDS wants the PIN. On
+    the standard input the management key comes first, the PIN on the next line.
     """
     from calais.apps import cardadmin
 
     subject = _subject(options)
-    index = cardadmin.slot_index(slot)
-    admin = key_of(options)
-    with opened(prompt_of(options["pin_file"], options["pin_stdin"])) as system:
+    prompt = prompt_for_change(options)
+    with opened(prompt) as system:
         card = choose_card(system, reader)
+        place = cardadmin.place(card, slot)
+        right = right_of(card, prompt, "make a key", options)
         with working(f"The card makes a key ({algorithm.upper()})"):
-            container = cardadmin.generate(
-                card,
-                admin,
-                index,
-                algorithm.upper(),
-                pin_policy=cardadmin.PIN_POLICIES[options["pin_policy"]],
-                touch_policy=cardadmin.TOUCH_POLICIES[options["touch_policy"]],
-            )
-        document = {"reader": card.reader, "card": card.label, "slot": slot.upper(), "algorithm": algorithm.upper()}
-        document |= {"container": container.name} | _papers(card, container, admin, subject, options)
+            container = cardadmin.make_key(card, right, place, order_of(options, algorithm=algorithm.upper()))
+        document = {"reader": card.reader, "card": card.label, "slot": container.entry.reference}
+        document |= {"algorithm": algorithm.upper(), "container": container.name}
+        document |= _papers(card, container, right, subject, options)
     return _written(document, output)
 
 
@@ -90,7 +85,7 @@ def _subject(options: dict[str, Any]) -> Any:  # noqa: ANN401
     return parse_subject(options["subject"]) if wanted else None
 
 
-def _papers(card: Card, container: Container, admin: bytes, subject: Any, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def _papers(card: Card, container: Container, right: Right, subject: Any, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     """Public key, and request or certificate, in PEM; and what to do with them."""
     from datetime import UTC, datetime
 
@@ -105,7 +100,7 @@ def _papers(card: Card, container: Container, admin: bytes, subject: Any, option
         found["next_step"] = f"send the request to your authority, then: calais card put-cert {slot} FILE"
     if options["self_signed"]:
         der = cardadmin.make_self_signed(container, subject, datetime.now(UTC), options["days"])
-        cardadmin.put_certificate(card, admin, container.index, der)
+        cardadmin.put_certificate(card, right, container.index, der)
         found |= {"certificate": pem_of(der), "next_step": "calais propagate"}
     return found
 

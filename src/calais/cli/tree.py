@@ -50,7 +50,16 @@ TREE: dict[str, Entry] = {
             "status": Verb("pin:status", "How many tries are left."),
             "verify": Verb("pin:verify", "Try the PIN."),
             "change": Verb("pin:change", "Replace the PIN by a new one."),
-            "unblock": Verb("pin:unblock", "Set a new PIN with the PUK."),
+            "unblock": Verb("pin:unblock", "Set a new PIN: with the PUK, a key, or the help desk."),
+        },
+    ),
+    "unblock": Group(
+        "The help desk: unblock a card that is far away.",
+        {
+            "respond": Verb("unblock:respond", "Answer the challenge of a card far away."),
+            "new": Verb("escrow:new", "Make an escrow for PUKs."),
+            "escrow": Verb("escrow:escrow", "Store the PUK of a card in an escrow."),
+            "derive": Verb("unblock:derive", "Make a card's administrator key from a master key."),
         },
     ),
     "card": Group(
@@ -60,12 +69,13 @@ TREE: dict[str, Entry] = {
             "import": Verb("card:import_", "Load a private key, and its certificate, onto the card."),
             "put-cert": Verb("card:put_cert", "Write a certificate next to its key."),
             "delete": Verb("card:delete", "Delete a certificate, a key, or both."),
+            "files": Verb("cardfiles:files", "The logical files of a card, or the contents of one."),
         },
     ),
     "virtual": Group(
         "Virtual cards, and the virtual readers they are in.",
         {
-            "new": Verb("virtual:new", "Make a virtual PIV card."),
+            "new": Verb("newcard:new", "Make a virtual PIV or GIDS card."),
             "list": Verb("virtual:list_", "The virtual cards, and where they are inserted."),
             "insert": Verb("virtual:insert", "Insert a virtual card into a virtual reader."),
             "remove": Verb("virtual:remove", "Take a virtual card out of its reader."),

@@ -1,26 +1,21 @@
-"""``calais virtual``: new, list, insert, remove."""
+"""``calais virtual``: list, insert, remove."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from calais.cli.command import Document, command
-from calais.cli.screen import Screen, working
-from calais.cli.secrets import Source, secret_options
+from calais.cli.screen import Screen
 from calais.cli.session import virtual_readers
 from calais.win.errors import WinError
 
 if TYPE_CHECKING:
-    from calais.cards.base import Memory
     from calais.resource.virtual import VirtualCardFile
 
-FIRST_KEY = "calais card generate 9A --self-signed --subject NAME --default-management-key"
 DEFAULT_READER = "Virtual Reader 0"
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def complete_cards(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -32,78 +27,34 @@ def complete_cards(_context: click.Context, _parameter: click.Parameter, incompl
 
 
 def _row(card: VirtualCardFile) -> dict[str, object]:
-    return {"name": card.name, "reader": card.reader, "file": str(card.path)}
+    return {"name": card.name, "card": _kind(card), "reader": card.reader, "file": str(card.path)}
 
 
-def _new_view(screen: Screen, document: Document) -> None:
-    screen.line(("Made ", "green"), document["name"], f" in {document['file']}")
-    if document["default_secrets"]:
-        screen.line(
-            "PIN 123456, PUK 12345678 and the management key are the factory's; change the PIN: calais pin change"
-        )
-    if not document["reader"]:
-        screen.line(f"Next: calais virtual insert {document['name']}")
-        return
-    screen.line(f"It is in {document['reader']}. Next: {'calais propagate' if document['keys'] else FIRST_KEY}")
+def _kind(card: VirtualCardFile) -> str | None:
+    """``"piv"`` or ``"gids"``, as the file says; ``None`` when it is damaged."""
+    from calais.cards.base import FileMemory
+    from calais.cards.kinds import kind_of
 
-
-@command(_new_view)
-@click.argument("name")
-@click.option("--image", type=FOLDER, metavar="DIR", help="Contents of a real card, one file per object.")
-@click.option("--empty", is_flag=True, help="No keys; else RSA in 9A and 9D, P-256 in 9C, with certificates.")
-@click.option("--no-chuid", is_flag=True, help="No CHUID, so that key names change at every enumeration.")
-@click.option("--read-only", is_flag=True, help="No management key: nothing but the PINs can be changed.")
-@click.option("--insert", "insert_it", is_flag=True, help="Insert it into the first virtual reader.")
-@secret_options("pin", "the PIN (else 123456)")
-@secret_options("puk", "the PUK (else 12345678)")
-def new(
-    *,
-    name: str,
-    image: Path | None,
-    empty: bool,
-    no_chuid: bool,
-    read_only: bool,
-    insert_it: bool,
-    pin_file: Path | None,
-    pin_stdin: bool,
-    puk_file: Path | None,
-    puk_stdin: bool,
-) -> Document:
-    """Make the virtual PIV card NAME. On the standard input the PIN comes first, the PUK on the next line."""
-    pin, puk = Source("the PIN", pin_file, pin_stdin), Source("the PUK", puk_file, puk_stdin, "puk")
-    secrets = {key: source.take() for key, source in (("pin", pin), ("puk", puk)) if source.is_given}
-
-    def personalise(memory: Memory) -> None:
-        import os
-
-        from calais.cards.piv.image import load_image
-        from calais.cards.piv.personalise import new_card
-
-        new_card(
-            memory,
-            os.urandom,
-            keys={} if empty else None,
-            chuid_guid=b"" if no_chuid else None,
-            read_only=read_only,
-            image=load_image(image) if image else None,
-            **secrets,  # type: ignore[arg-type]
-        )
-
-    home = virtual_readers()
-    with working("Loading the card's contents" if image else "Making keys"):
-        path = home.new(name, personalise)
-    reader = DEFAULT_READER if insert_it else None
-    if reader:
-        home.insert(name, reader)
-    return {"name": name, "file": str(path), "reader": reader, "default_secrets": not secrets, "keys": not empty}
+    try:
+        return kind_of(FileMemory(card.path))
+    except WinError:
+        return None
 
 
 def _list_view(screen: Screen, document: Document) -> None:
     if not document["cards"]:
         screen.line("No virtual cards. Make one: calais virtual new NAME --insert")
         return
-    rows = [(row["name"], row["reader"] or ("in no reader", "dim"), (row["file"], "dim")) for row in document["cards"]]
-    screen.table(("Card", "Reader", "File"), rows, keep=("Card",))
+    rows = [
+        (
+            row["name"],
+            row["card"].upper() if row["card"] else ("damaged", "red"),
+            row["reader"] or ("in no reader", "dim"),
+            (row["file"], "dim"),
+        )
+        for row in document["cards"]
+    ]
+    screen.table(("Card", "Kind", "Reader", "File"), rows, keep=("Card", "Kind"))
 
 
 @command(_list_view)

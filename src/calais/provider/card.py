@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from calais.minidriver.api import CardIdentity, Minidriver
 from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import Pin, PinStatus, Role
-from calais.provider.broker import PinBroker, is_always
+from calais.provider.broker import PinBroker, PinUse, is_always
 from calais.provider.container import Container, Containers
 from calais.provider.policy import Policy
 from calais.resource.readers import Reader
@@ -20,6 +20,13 @@ from calais.win.structs import PinInfo
 
 T = TypeVar("T")
 PUK_ID = 3  # the PIN that only unblocks
+
+
+class Right(Protocol):
+    """The right to change a card: the administrator's or the user's."""
+
+    def run(self, job: Callable[[Minidriver], T]) -> T:
+        """Run ``job`` in one transaction, with whom the card wants authenticated."""
 
 
 class Finder(Protocol):
@@ -224,6 +231,10 @@ class Card:
         """What the holder of the administrator's key may do; the key is tried with the first thing done."""
         return Admin(self, key)
 
+    def holder(self, purpose: str) -> Holder:
+        """What the user may do to the card with the PIN; ``purpose`` is what a person is told the PIN is for."""
+        return Holder(self, purpose)
+
 
 class Admin:
     """Changes to a card that want the administrator's key (PIV: the management key).
@@ -273,6 +284,26 @@ class Admin:
         """Replace the administrator's key."""
         self.run(lambda driver: driver.change_admin_key(new))
         self._key = new
+
+
+class Holder:
+    """Changes to a card that the user may make; the PIN is asked for when the card wants it.
+
+    Args:
+        card: the card.
+        purpose: in words, ``"make a key"``.
+    """
+
+    def __init__(self, card: Card, purpose: str) -> None:
+        self.card = card
+        self._use = PinUse(Role.USER, always=False, container="", purpose=purpose)
+
+    def __repr__(self) -> str:
+        return f"<Holder of {self.card!r}>"
+
+    def run(self, job: Callable[[Minidriver], T]) -> T:
+        """Run ``job``, again from its beginning once the PIN is there; errors as ``PinBroker.perform``."""
+        return self.card.broker.perform(self.card, self._use, job)
 
 
 def _pin(value: Pin | str | bytes) -> Pin:

@@ -44,6 +44,7 @@ class Policy:
     piv_retired_keys: str = "history"
     piv_proof: str = "head"
     piv_container_map: str = "auto"
+    gids_write: bool = True
     pin_separate_caches: bool = False
     verify_signatures: str = "fresh"
 
@@ -153,6 +154,7 @@ SETTINGS = (
         ("auto", "always", "never"),
         "Yubico's container map: on cards that are known to have it, on all, on none",
     ),
+    Setting("gids.write", "gids_write", bool, "GIDS cards may be written"),
     Setting("pin.separate_caches", "pin_separate_caches", bool, "CryptoAPI and CNG remember PINs apart"),
     Setting(
         "keys.verify_signatures",

@@ -57,7 +57,7 @@ class _Seat:
 
 
 def _power_up(memory: Memory, random: Random) -> VirtualCard:
-    from calais.cards.piv.personalise import virtual_card  # noqa: PLC0415 - key arithmetic, only with a card in use
+    from calais.cards.kinds import virtual_card  # noqa: PLC0415 - key arithmetic, only with a card in use
 
     return virtual_card(memory, random)
 

@@ -31,6 +31,7 @@ from calais.cards.gids import (
     writing,
 )
 from calais.cards.gids import pins as gids_pins
+from calais.cards.gids.administration import GidsAdministration
 from calais.cards.gids.adminkey import KEY_SIZES as ADMIN_KEY_SIZES
 from calais.cards.gids.bookkeeping import NewContainer
 from calais.cards.gids.keys import slot_of
@@ -58,7 +59,7 @@ KEY_SIZES = {
 CARD_IDENTIFIER = "Card Identifier"
 
 
-class GidsMinidriver(Minidriver):
+class GidsMinidriver(GidsAdministration, Minidriver):
     """One GIDS card, driven inside one transaction.
 
     Args:
