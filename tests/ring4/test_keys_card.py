@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo, Prehashed
 from cryptography.hazmat.primitives.serialization import pkcs7
-from people import PIN, SHA256, card, key_of, rsa_card
+from people import MANAGEMENT_KEY, PIN, SHA256, card, key_of, rsa_card
 from pivdesk import certificate
 
 from calais.minidriver.padding import Pkcs1, Pss, Raw
@@ -295,8 +295,10 @@ def swapped(piv, new):
     with local_system() as other:
         other.insert(piv)
         container = other.card().containers.find("9A")
-        key = bytes.fromhex("010203040506070801020304050607080102030405060708")
-        other.card().admin(key).import_key(container.index, 3, new)
+        index, old = container.index, container.certificate
+        admin = other.card().admin(MANAGEMENT_KEY)
+        admin.import_key(index, 3, new)
+        admin.put_certificate(index, old)
 
 
 def test_a_signature_of_another_key_is_not_given_out(system):
