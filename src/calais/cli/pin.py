@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from calais.cli.command import Answer, Document, command
+from calais.cli.phone import at_the_phone, plain_option
 from calais.cli.screen import Cell, Screen
 from calais.cli.secrets import Source, pin_options, secret_options
 from calais.cli.session import choose_card, opened, reader_option
 from calais.win.errors import WinError, WrongPin
 
 if TYPE_CHECKING:
+    from calais.apps.unblock import Answerer
+    from calais.minidriver.pins import Pin
     from calais.provider.card import Card
 
 PIN, PUK = 1, 3
@@ -77,8 +82,8 @@ def _done_view(screen: Screen, document: Document) -> None:
     screen.line((DONE[document["done"]], "green"), f": {document['card']} in {document['reader']}")
 
 
-def _done(card: Card, what: str) -> Document:
-    return {"reader": card.reader, "card": card.label, "done": what}
+def _done(card: Card, what: str, **more: str) -> Document:
+    return {"reader": card.reader, "card": card.label, "done": what} | more
 
 
 @command(_done_view)
@@ -123,20 +128,57 @@ def _follows(first_on_stdin: bool, file: Path | None) -> bool:
 @command(_done_view)
 @reader_option
 @secret_options("puk", "the PUK")
+@secret_options("admin-key", "the administrator's key (hexadecimal)")
+@click.option("--phone", is_flag=True, help="By challenge and response with the help desk; docs/unblock.md.")
+@plain_option
 @secret_options("new-pin", "the new PIN")
-def unblock(
-    reader: str | None, puk_file: Path | None, puk_stdin: bool, new_pin_file: Path | None, new_pin_stdin: bool
-) -> Document:
-    """Set a new PIN with the PUK. On the standard input the PUK comes first, the new PIN on the next line."""
+def unblock(reader: str | None, phone: bool, plain: bool, **options: Any) -> Document:  # noqa: ANN401
+    """Set a new PIN with the PUK, the administrator's key, or the help desk at the telephone.
+
+    On the standard input the PUK or key comes first, the new PIN on the next line; with --phone the new PIN comes
+    first, then the lines of the answer.
+    """
+    from calais.apps.unblock import Way, plan_far, plan_here, unblock, unblockers
+
     with opened() as system:
         card = choose_card(system, reader)
-        puk = Source("the PUK", puk_file, puk_stdin, "puk").pin()
-        new = Source("the new PIN", new_pin_file, new_pin_stdin or _follows(puk_stdin, new_pin_file), "new-pin")
-        try:
-            card.unblock_pin(puk, new.pin(new=True))
-        except WrongPin as error:
-            raise _about_puk(error) from error
-        return _done(card, "unblocked")
+        found = card.run(unblockers)
+        if phone:
+            key = bytes.fromhex(card.policy.unblock_escrow_key)
+            way = plan_far(found, key)
+            new = _new_pin(options, first_on_stdin=False)
+            unblock(card, way, new, at_the_phone(card, way, plain=plain), escrow_key=key)
+        elif options["admin_key_file"] or options["admin_key_stdin"]:
+            way = plan_here(found, Way.RESPONSE)
+            admin_key = _admin_key(options)
+            new = _new_pin(options, first_on_stdin=options["admin_key_stdin"])
+            unblock(card, way, new, admin_key)
+        else:
+            way = plan_here(found, Way.PUK)
+            _by_puk(card, options)
+        return _done(card, "unblocked", by=str(way.way))
+
+
+def _new_pin(options: dict[str, Any], *, first_on_stdin: bool) -> Pin:
+    stdin = options["new_pin_stdin"] or _follows(first_on_stdin, options["new_pin_file"])
+    return Source("the new PIN", options["new_pin_file"], stdin, "new-pin").pin(new=True)
+
+
+def _admin_key(options: dict[str, Any]) -> Answerer:
+    """What answers a challenge with the administrator's key of the options."""
+    from calais.apps.unblock import answer_with
+
+    source = Source("the administrator's key", options["admin_key_file"], options["admin_key_stdin"], "admin-key")
+    return answer_with(source.key())
+
+
+def _by_puk(card: Card, options: dict[str, Any]) -> None:
+    puk = Source("the PUK", options["puk_file"], options["puk_stdin"], "puk").pin()
+    new = _new_pin(options, first_on_stdin=options["puk_stdin"])
+    try:
+        card.unblock_pin(puk, new)
+    except WrongPin as error:
+        raise _about_puk(error) from error
 
 
 def _about_puk(error: WrongPin) -> WrongPin:

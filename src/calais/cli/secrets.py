@@ -143,6 +143,17 @@ class Source:
             raise click.UsageError("the two entries differ; nothing was changed")
         return answer
 
+    def key(self) -> bytes:
+        """The secret as a key, which is written in hexadecimal.
+
+        Raises:
+            UsageError: it is not.
+        """
+        try:
+            return bytes.fromhex(self.take())
+        except ValueError:
+            raise click.UsageError(f"{self.what} is not hexadecimal") from None
+
     def pin(self, *, new: bool = False) -> Pin:
         """The secret as a PIN."""
         from calais.minidriver.pins import Pin

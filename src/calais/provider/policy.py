@@ -45,6 +45,7 @@ class Policy:
     piv_proof: str = "head"
     piv_container_map: str = "auto"
     gids_write: bool = True
+    unblock_escrow_key: str = ""
     pin_separate_caches: bool = False
     verify_signatures: str = "fresh"
 
@@ -88,15 +89,31 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Hexadecimal:
+    """Values that are ``size`` bytes in hexadecimal, or the empty string."""
+
+    size: int
+
+    def holds(self, value: object) -> bool:
+        """Whether ``value`` is one."""
+        if not isinstance(value, str) or not value:
+            return value == ""
+        return len(value) == 2 * self.size and set(value.lower()) <= set("0123456789abcdef")
+
+    def __str__(self) -> str:
+        return f'{2 * self.size} hexadecimal digits, or ""'
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """One row: the public name, the field of ``Policy``, the legal values, and what it means.
 
-    ``allowed`` is ``bool``, a range of integers, or a tuple of strings.
+    ``allowed`` is ``bool``, a range of integers, a tuple of strings, or ``Hexadecimal``.
     """
 
     name: str
     field: str
-    allowed: type[bool] | range | tuple[str, ...]
+    allowed: type[bool] | range | tuple[str, ...] | Hexadecimal
     meaning: str
 
     def checked(self, value: object, origin: str) -> PolicyValue:
@@ -111,6 +128,8 @@ class Setting:
             return value
         if isinstance(self.allowed, tuple) and isinstance(value, str) and value in self.allowed:
             return value
+        if isinstance(self.allowed, Hexadecimal) and isinstance(value, str) and self.allowed.holds(value):
+            return value.lower()
         raise BadParameter(detail=f"{origin}: {self.name} = {value!r} is not possible; allowed: {self.choices}")
 
     @property
@@ -118,6 +137,8 @@ class Setting:
         """The legal values, for a person."""
         if isinstance(self.allowed, range):
             return f"{self.allowed.start} … {self.allowed.stop - 1}"
+        if isinstance(self.allowed, Hexadecimal):
+            return str(self.allowed)
         return "0 or 1" if isinstance(self.allowed, type) else ", ".join(f'"{text}"' for text in self.allowed)
 
 
@@ -155,6 +176,12 @@ SETTINGS = (
         "Yubico's container map: on cards that are known to have it, on all, on none",
     ),
     Setting("gids.write", "gids_write", bool, "GIDS cards may be written"),
+    Setting(
+        "unblock.escrow_key",
+        "unblock_escrow_key",
+        Hexadecimal(32),
+        "public key of the escrow that releases PUKs: calais unblock new prints it",
+    ),
     Setting("pin.separate_caches", "pin_separate_caches", bool, "CryptoAPI and CNG remember PINs apart"),
     Setting(
         "keys.verify_signatures",
