@@ -128,7 +128,7 @@ def test_a_seed_makes_the_same_card():
         {"keys": [("a", 1, ed25519.Ed25519PrivateKey.generate(), None)]},
         {"keys": [("a", 1, P256, None)] * 127},
     ],
-    ids=str,
+    ids=lambda options: "-".join(options),
 )
 def test_a_card_that_cannot_be_is_refused(options):
     with pytest.raises(BadParameter):

@@ -255,7 +255,7 @@ def test_a_context_has_the_functions_of_its_version(version, profile, monkeypatc
                 assert refusal(call, data, name, **nothing(name)) == UNSUPPORTED
 
 
-@pytest.mark.parametrize("data", [None, 0, "data", object()], ids=repr)
+@pytest.mark.parametrize("data", [None, 0, "data", object()], ids=["nothing", "zero", "text", "object"])
 @pytest.mark.parametrize("name", sorted(SURFACE))
 def test_what_is_no_context_is_refused(name, data):
     assert refusal(call, data, name, **nothing(name)) == INVALID
