@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from hypothesis import given
 from hypothesis import strategies as st
@@ -339,6 +339,13 @@ def test_a_key_for_signatures_is_none_for_agreement():
     key = P256.public_key()
     assert [spec for spec in range(1, 9) if signing.is_of_spec(key, 1, spec)] == [3, 6]
     assert [spec for spec in range(1, 9) if signing.is_of_spec(key, 2, spec)] == [3]
+
+
+def test_a_key_that_windows_does_not_know_is_of_no_key_spec():
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    assert not any(signing.is_of_spec(key, kind, spec) for kind in (1, 2) for spec in range(1, 9))
+    with pytest.raises(Unsupported):
+        signing.signature_size(key)
 
 
 # --- key derivation --------------------------------------------------------------------------------------------------

@@ -4,11 +4,12 @@ import pytest
 from cardmodule import acquired, refusal, untouched
 from certs import ec_key
 
+from calais.minidriver.calls.context import Call
 from calais.system import innermost
 from calais.testing import card_data, local_system, virtual_gids, virtual_piv
 from calais.transport.base import Channel
 from calais.transport.loopback import LoopbackTransport
-from calais.win.errors import BadParameter
+from calais.win.errors import BadParameter, Unsupported
 from calais.winapi.cardmod import (
     CARD_SECURE_KEY_INJECTION_NO_CARD_MODE,
     CP_CARD_AUTHENTICATED_STATE,
@@ -129,6 +130,8 @@ def test_piv_does_nothing_without_a_card(piv):
     assert refusal(CardAcquireContext, data, CARD_SECURE_KEY_INJECTION_NO_CARD_MODE) == "SCARD_E_UNSUPPORTED_FEATURE"
     data = CardData(card_name="")
     assert refusal(CardAcquireContext, data, CARD_SECURE_KEY_INJECTION_NO_CARD_MODE) == UNKNOWN
+    data = CardData(card_name=None)
+    assert refusal(CardAcquireContext, data, CARD_SECURE_KEY_INJECTION_NO_CARD_MODE) == INVALID
     data = CardData(card_name=GIDS_NAME, version=3)
     assert refusal(CardAcquireContext, data, CARD_SECURE_KEY_INJECTION_NO_CARD_MODE) == "ERROR_REVISION_MISMATCH"
 
@@ -137,6 +140,8 @@ def test_a_context_without_a_card_has_no_functions_of_a_card():
     data = CardData(card_name=GIDS_NAME)
     CardAcquireContext(data, CARD_SECURE_KEY_INJECTION_NO_CARD_MODE)
     assert refusal(CardReadFile, data, None, "cardid") == "SCARD_E_UNSUPPORTED_FEATURE"
+    with Channel(LoopbackTransport(virtual_piv(keys={}))).begin() as data.transaction, pytest.raises(Unsupported):
+        Call(data, data.binding).card().__enter__()
     CardDeleteContext(data)
 
 
@@ -263,3 +268,14 @@ def test_an_inserted_card_is_not_inserted_again(piv):
     card_data(piv)
     card_data(virtual_piv(keys={}, seed=2))
     assert [status.name for status in innermost().readers()] == ["Virtual Reader 0", "Virtual Reader 1"]
+
+
+def test_a_test_s_record_is_acquired_by_its_first_call(piv):
+    data = card_data(piv, version=5)
+    assert (data.acquired, data.driver) == (False, None)
+    assert "CardDeriveKey" in data.entry_points
+    assert len(CardReadFile(data, None, "cardid")) == 16
+    CardDeleteContext(data)
+    assert refusal(CardReadFile, data, None, "cardid") == INVALID
+    plain = CardData(atr=piv.atr, card_name=PIV_NAME, context=data.context, handle=data.handle)
+    assert refusal(CardReadFile, plain, None, "cardid") == INVALID

@@ -34,6 +34,7 @@ from calais.winapi.cardmod import (
     CardGetContainerInfo,
     CardGetKeyProperty,
     CardGetProperty,
+    CardGetSharedKeyHandle,
     CardImportSessionKey,
     CardProcessEncryptedData,
     CardSetKeyProperty,
@@ -94,6 +95,17 @@ def test_a_key_is_imported_through_a_carrier(server, gids, keys):
     assert CardProcessEncryptedData(gids, keys[1], CSF_IMPORT_KEYPAIR, pieces) == b""
     public = blobs.parse_ecc_public(CardGetContainerInfo(gids, 3).key_ex_public_key)
     assert public == (ec_key(9).public_key(), "ECDH")
+
+
+def test_a_session_key_is_agreed_by_the_administrator_s_key(server, gids):
+    ours = bytes(range(16))
+    theirs, on_card = CardGetSharedKeyHandle(gids, b"\3" + ours)
+    nothing, mine = CardGetSharedKeyHandle(server, b"\3" + ours + theirs + ADMIN_KEY)
+    assert nothing == b""
+    pieces = MDEncryptData(server, mine, CSF_AUTHENTICATE, struct.pack("<IIII", 7, 0, 1, 6) + b"123456")
+    CardProcessEncryptedData(gids, on_card, CSF_AUTHENTICATE, pieces)
+    assert CardGetProperty(gids, CP_CARD_AUTHENTICATED_STATE) == 0x02
+    assert refusal(CardGetSharedKeyHandle, gids, b"") == INVALID
 
 
 def test_key_properties(server):

@@ -261,6 +261,10 @@ def test_an_aes_key_has_longer_challenges(algorithm):
         assert len(CardGetChallenge(data)) == 16
 
 
+def test_the_response_of_the_specification_s_sample():
+    assert respond(bytes.fromhex("A892D75601617C5D"), bytes(24)).hex() == "1951ec3ef81bbabb"
+
+
 # --- change ----------------------------------------------------------------------------------------------------------
 
 

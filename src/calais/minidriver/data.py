@@ -197,7 +197,12 @@ class CardData:
     @property
     def entry_points(self) -> frozenset[str]:
         """Names of the functions that exist at the agreed version."""
-        return self.binding.entry_points if self.binding else frozenset()
+        binding = self.in_use()
+        return binding.entry_points if binding else frozenset()
+
+    def in_use(self) -> Binding | None:
+        """What a call finds it bound to; ``None`` = it is not acquired."""
+        return self.binding
 
     def bind(self, binding: Binding) -> None:
         """Complete the record."""

@@ -6,12 +6,14 @@ from itertools import count
 
 from calais.cards.modules import CLASS_CARDS, CardModules
 from calais.cards.registry import BUILT_IN, identify
-from calais.minidriver.data import CardData
+from calais.minidriver.calls.context import acquire
+from calais.minidriver.data import Binding, CardData
 from calais.minidriver.memo import CardMemo
 from calais.system import System, current
 from calais.transport.base import Channel
 from calais.transport.loopback import LoopbackCard
 from calais.win.errors import WinError
+from calais.winapi.ambient import card_modules
 
 
 class CardContext:
@@ -25,8 +27,27 @@ class CardContext:
         self.card_modules = CardModules(system.policy.values())
 
 
+class ReadyCardData(CardData):
+    """A record that is ready for tests: a call that comes before ``CardAcquireContext`` acquires it; once deleted it
+    stays deleted.
+    """
+
+    _was_acquired = False
+
+    def bind(self, binding: Binding) -> None:
+        """Complete the record."""
+        self._was_acquired = True
+        super().bind(binding)
+
+    def in_use(self) -> Binding | None:
+        """What a call finds it bound to."""
+        if not self._was_acquired:
+            acquire(self, 0, card_modules)
+        return self.binding
+
+
 def card_data(card: LoopbackCard, *, version: int = 7) -> CardData:
-    """The ``CardData`` of a card, as its caller fills it; ``CardAcquireContext`` completes it.
+    """The ``CardData`` of a card, as its caller fills it; ``CardAcquireContext`` completes it, or else the first call.
 
     The card is inserted into the current system if it is not, and connected.
 
@@ -39,7 +60,7 @@ def card_data(card: LoopbackCard, *, version: int = 7) -> CardData:
     """
     system = current()
     channel = Channel(system.reader(_reader_of(system, card)).port.connect())
-    return CardData(
+    return ReadyCardData(
         version=version,
         atr=card.atr,
         card_name=_name_of(channel, system),

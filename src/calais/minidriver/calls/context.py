@@ -26,7 +26,6 @@ from calais.win.errors import BadData, BadParameter, Unsupported, WinError, Wron
 from calais.win.flags import CARD_SECURE_KEY_INJECTION_NO_CARD_MODE
 
 ATTEMPTS_UNKNOWN = 0xFFFFFFFF
-_DIRECT, _INVERSE = 0x3B, 0x3F  # first byte of an ATR
 
 
 class Modules(Protocol):
@@ -124,8 +123,6 @@ def _check_atr(atr: bytes) -> None:
         Atr.decode(atr)
     except BadData as error:
         raise WinError(Code.SCARD_E_UNKNOWN_CARD, "the ATR is none") from error
-    if atr[0] not in (_DIRECT, _INVERSE):
-        raise WinError(Code.SCARD_E_UNKNOWN_CARD, "an ATR begins with 3B or 3F")
 
 
 def delete(data: object) -> None:
@@ -139,9 +136,10 @@ def acquired(data: object) -> tuple[CardData, Binding]:
     Raises:
         BadParameter: not a ``CardData``, not acquired, or deleted.
     """
-    if not isinstance(data, CardData) or data.binding is None:
+    binding = data.in_use() if isinstance(data, CardData) else None
+    if not isinstance(data, CardData) or binding is None:
         raise BadParameter(detail="not an acquired CardData")
-    return data, data.binding
+    return data, binding
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
