@@ -33,6 +33,9 @@ from calais.win.errors import (
 
 LE_ALL = apdu.EXTENDED_LE_MAX  # the channel cuts it to 256 where the card has short lengths only
 LE_SHORT = apdu.SHORT_LE_MAX
+PIECES_MAX = 512  # of an answer, of 256 bytes each
+MAX_HEAD = 8  # bytes of tag and length
+FILE_ID_MAX, TAG_MAX = 0xFFFF, 0xFFFFFF
 # In ``Volatile.authenticated``: the PIN and the admin key, known to be; and something that may be, and must be ended.
 USER, ADMIN, MAYBE = spec.REF_PIN, 0x100 | spec.KID_ADMIN, 0x200
 _TRIES = 0xFFF0
@@ -101,13 +104,44 @@ def exchange(tx: Transaction, command: Command) -> Response:
     A card that says it has extended lengths and refuses one (6700) gets the command once more in short pieces, and
     short pieces from then on. No PIN is long enough for that.
     """
+    return _send(tx, command, collect=True)
+
+
+def _send(tx: Transaction, command: Command, *, collect: bool) -> Response:
     ensure_selected(tx)
-    response = tx.send(command)
+    response = tx.send(command, collect=collect)
     wide = len(command.data) > apdu.SHORT_DATA_MAX or (command.le or 0) > apdu.SHORT_LE_MAX
     if response.sw == SW.WRONG_LENGTH and tx.extended and wide:
         tx.channel.extended = False
-        response = tx.send(command)
+        response = tx.send(command, collect=collect)
     return response
+
+
+def read(tx: Transaction, command: Command) -> Response:
+    """As ``exchange``, for a command that is answered with one data object, which says itself how long it is: an answer
+    that goes on after its end, or that is no data object, is given up there.
+
+    Raises:
+        BadData: the answer does not end.
+    """
+    response = _send(tx, command, collect=False)
+    data, pieces = bytearray(response.data), 0
+    while response.sw1 == SW.MORE_DATA >> 8 and (response.data or not pieces):
+        if pieces > PIECES_MAX or (data and len(data) >= _whole_length(data)):
+            raise BadData(detail="the card's answer goes on after the end of the object", index=len(data))
+        pieces += 1
+        response = tx.send(Command(0, spec.INS_GET_RESPONSE, 0, 0, le=response.sw2 or LE_SHORT), collect=False)
+        data += response.data
+    return Response(bytes(data), response.sw)
+
+
+def _whole_length(head: bytearray) -> int:
+    """Length in bytes of the data object that begins with ``head``; of ``head`` itself when it is not well-formed."""
+    try:
+        length, at = tlv.read_length(bytes(head[:MAX_HEAD]), 2 if head[0] & 0x1F == 0x1F else 1)
+    except BadData:
+        return len(head)
+    return at + length
 
 
 # --- selection -------------------------------------------------------------------------------------------------------
@@ -186,9 +220,10 @@ def get_data(tx: Transaction, ef: int, tag: int) -> bytes | None:
         NotAuthenticated: it takes a PIN to read it.
         BadData: the answer does not end, or is another object.
     """
-    name = tag.to_bytes(2, "big")
+    _check_place(ef, tag)
+    name = tag.to_bytes((tag.bit_length() + 7) // 8, "big")
     command = Command(0, spec.INS_GET_DATA, ef >> 8, ef & 0xFF, tlv.build(spec.TAG_TAG_LIST, name), LE_ALL)
-    response = exchange(tx, command)
+    response = read(tx, command)
     if response.sw in _ABSENT:
         return None
     if not response.ok:
@@ -203,9 +238,16 @@ def put_data(tx: Transaction, ef: int, tag: int, value: bytes) -> None:
         NotAuthenticated: without the PIN or key that the file wants.
         WinError: SCARD_E_WRITE_TOO_MANY, no room.
     """
+    _check_place(ef, tag)
     response = exchange(tx, Command(0, spec.INS_PUT_DATA, ef >> 8, ef & 0xFF, tlv.build(tag, value)))
     if not response.ok:
         fail(response, spec.INS_PUT_DATA, f"writing object {tag:X} of file {ef:X}")
+
+
+def _check_place(ef: int, tag: int) -> None:
+    """Places come from the card's own master file, so an impossible one is the card's fault."""
+    if not 0 < ef <= FILE_ID_MAX or not 0 < tag <= TAG_MAX:
+        raise BadData(detail=f"the card names an impossible place: object {tag:X} of file {ef:X}")
 
 
 # --- PINs ------------------------------------------------------------------------------------------------------------
@@ -384,7 +426,7 @@ def public_key(tx: Transaction, kid: int) -> bytes:
     wanted = tlv.build(spec.TAG_KEY_VALUE_TEMPLATE, spec.TAG_PUBLIC_KEY.to_bytes(2, "big") + b"\x80")
     data = tlv.build(spec.TAG_KEY, reference, wanted)
     where = spec.FID_APPLICATION
-    response = exchange(tx, Command(0, spec.INS_GET_DATA, where >> 8, where & 0xFF, data, LE_ALL))
+    response = read(tx, Command(0, spec.INS_GET_DATA, where >> 8, where & 0xFF, data, LE_ALL))
     if response.sw in NO_KEY:
         raise no_key() from ApduError(response.sw, spec.INS_GET_DATA)
     if not response.ok:

@@ -81,7 +81,8 @@ def generate_session_pin(tx: Transaction, pin: bytes) -> bytes:
         Unsupported: the card has no session PINs.
     """
     edge.ensure_selected(tx)
-    command = Command(spec.CLA_PROPRIETARY, spec.INS_GENERATE_SESSION_PIN, 0, spec.REF_PIN, pin, spec.SESSION_PIN_SIZE)
+    # Without Le: a command that names one is sent again when the card wants another, and a PIN is presented once.
+    command = Command(spec.CLA_PROPRIETARY, spec.INS_GENERATE_SESSION_PIN, 0, spec.REF_PIN, pin)
     response = tx.send(command)
     if not response.ok:
         _refuse(response, command.ins, "session PINs")
@@ -142,7 +143,7 @@ def destroy_session_key(tx: Transaction, handle: int) -> None:
 def process_encrypted(tx: Transaction, function: int, handle: int, vector: bytes, data: bytes) -> Response:
     """Have the card decrypt a command and do it; its answer, whatever it is."""
     body = tlv.build(spec.TAG_ENCRYPTED_VECTOR, vector) + tlv.build(spec.TAG_ENCRYPTED_DATA, data)
-    command = Command(spec.CLA_PROPRIETARY, spec.INS_PROCESS_ENCRYPTED, function, handle, body, edge.LE_ALL)
+    command = Command(spec.CLA_PROPRIETARY, spec.INS_PROCESS_ENCRYPTED, function, handle, body)  # once, so without Le
     response = edge.exchange(tx, command)
     if not response.ok:
         _refuse(response, command.ins, "secure key injection")

@@ -19,6 +19,8 @@ Source: Microsoft's smart card minidriver specification v7.07, 4.4 (caching by `
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import TypeVar
 
 from calais.cards.gids import edge, freshness, keymap, masterfile, spec
 from calais.cards.gids.freshness import Counters, Kept, Kind, Verdict, counters_in
@@ -38,6 +40,8 @@ PUBLIC_EFS = frozenset((
     spec.FID_USER_CREATE_DELETE_DIR, spec.FID_EVERYONE_READ_USER_WRITE, spec.FID_EVERYONE_READ_ADMIN_WRITE,
 ))  # fmt: skip
 LABEL_DIGITS = 8
+
+T = TypeVar("T")
 
 
 class CardView:
@@ -172,7 +176,8 @@ class CardView:
 
     def _known_counters(self) -> Counters | None:
         kept = self.objects.get(spec.CARD_CACHE)
-        return kept.parsed if kept is not None and kept.seen.holds(self.now) else None
+        known = kept is not None and kept.seen.holds(self.now) and isinstance(kept.parsed, Counters)
+        return kept.parsed if kept is not None and known else None
 
     # --- counters ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +204,10 @@ class CardView:
 
     def _cmap_place(self) -> Place:
         kept = self.objects.get(spec.MASTER_FILE)
-        entry = masterfile.find(kept.parsed, *CMAPFILE) if kept is not None and kept.parsed else None
+        try:
+            entry = masterfile.find(parsed(kept, _parse_master), *CMAPFILE) if kept is not None else None
+        except BadData:
+            entry = None
         return entry.place if entry else spec.CONTAINER_MAP
 
     # --- what is in them ---------------------------------------------------------------------------------------------
@@ -210,11 +218,7 @@ class CardView:
         Raises:
             BadData: it is damaged.
         """
-        kept = self.object(spec.MASTER_FILE)
-        if kept.parsed is None:
-            kept.parsed = masterfile.parse(kept.content) if kept.content else ()
-        records: tuple[Entry, ...] = kept.parsed
-        return records
+        return parsed(self.object(spec.MASTER_FILE), _parse_master)
 
     def cmap_entry(self) -> Entry | None:
         """The master file's record of the container map."""
@@ -229,10 +233,7 @@ class CardView:
         entry = self.cmap_entry()
         if entry is None:
             return []
-        kept = self.object(entry.place, Kind.CONTAINERS)
-        if kept.parsed is None:
-            kept.parsed = tuple(parse_cmapfile(kept.content or b""))
-        return list(kept.parsed)
+        return list(parsed(self.object(entry.place, Kind.CONTAINERS), parse_cmapfile))
 
     def key_map(self) -> tuple[KeyRecord, ...]:
         """The records of the key map.
@@ -240,11 +241,7 @@ class CardView:
         Raises:
             BadData: it is damaged.
         """
-        kept = self.object(spec.KEY_MAP, Kind.CONTAINERS)
-        if kept.parsed is None:
-            kept.parsed = keymap.parse(kept.content or b"")
-        records: tuple[KeyRecord, ...] = kept.parsed
-        return records
+        return parsed(self.object(spec.KEY_MAP, Kind.CONTAINERS), keymap.parse)
 
     def public_key_template(self, kid: int) -> bytes:
         """The content of the public key template of key ``kid``; a key that is not there is asked for again.
@@ -267,6 +264,22 @@ class CardView:
 
 
 CMAPFILE = (files.DIRECTORY_BASE_CSP, files.FILE_CONTAINER_MAP)
+
+
+def _parse_master(content: bytes) -> tuple[Entry, ...]:
+    return masterfile.parse(content) if content else ()
+
+
+def parsed(kept: Kept, parse: Callable[[bytes], T]) -> T:
+    """What ``parse`` makes of ``kept``; done once, also for an object that a lying card has in two places.
+
+    Raises:
+        BadData: as ``parse``.
+    """
+    if not isinstance(kept.parsed, tuple) or kept.parsed[0] is not parse:
+        kept.parsed = (parse, parse(kept.content or b""))
+    made: T = kept.parsed[1]
+    return made
 
 
 def kind_of(place: Place, cmap: Place) -> Kind:
