@@ -15,7 +15,8 @@ Source: Microsoft's smart card minidriver specification v7.07, 4.3 to 4.5 (dutie
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from cryptography import x509
@@ -39,7 +40,7 @@ from calais.minidriver.containers import (
 from calais.minidriver.files import FileAccess
 from calais.minidriver.pins import Role
 from calais.win.codes import Code
-from calais.win.errors import BadParameter, WinError
+from calais.win.errors import BadParameter, CardRemoved, CardReset, WinError
 from calais.win.structs import ContainerMapRecord
 
 NAME_MAX = 39  # UTF-16 units
@@ -146,13 +147,38 @@ def add_container(view: CardView, wanted: NewContainer) -> tuple[int, PublicKeyT
     name = old.guid if wanted.name is None and old.is_valid else wanted.name or random_name(view)
     check_name(view, name, index)
     view.move_counters(containers=True, files=True)
-    public = writing.create_container(view, index, wanted.key_spec, wanted.size_bits, key=wanted.key, pin_id=Role.USER)
+    with _without_certificate(view, index):
+        public = writing.create_container(
+            view, index, wanted.key_spec, wanted.size_bits, key=wanted.key, pin_id=Role.USER
+        )
     records = view.container_map()
     default = wants_default(records, index, wanted.is_default)
     write_map(
         view, with_record(_without_default(records, default), index, named_record(name, wanted.key_spec, bits, default))
     )
     return index, public
+
+
+@contextmanager
+def _without_certificate(view: CardView, index: int) -> Iterator[None]:
+    """Take the certificate of container ``index`` away while its key is replaced, so that it is never beside another
+    key; put it back when the card refuses the new one.
+    """
+    record = listing.map_record(view, index)
+    entry = listing.certificate_entry(view, index, listing.key_spec_of(record)) if record.is_valid else None
+    if entry is None:
+        yield
+        return
+    old = filesystem.content_of(view, entry)
+    filesystem.remove(view, entry)
+    try:
+        yield
+    except (CardRemoved, CardReset):
+        raise
+    except WinError:
+        if view.tx.open:
+            filesystem.add(view, Entry(entry.directory, entry.name, 0, 0), ACCESS, old)
+        raise
 
 
 def wants_default(records: Sequence[ContainerMapRecord], index: int, wanted: bool | None) -> bool:  # noqa: FBT001

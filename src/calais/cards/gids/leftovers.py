@@ -83,7 +83,9 @@ def orphans(view: CardView) -> list[Orphan]:
     for index, record in enumerate(records):
         if record.is_valid and _is_mismatched(view, index):
             text = f"the certificate of container {record.guid!r} is for another key"
-            found.append(Orphan(OrphanKind.CERTIFICATE_OF_ANOTHER_KEY, index, _where(index), text))
+            found.append(
+                Orphan(OrphanKind.CERTIFICATE_OF_ANOTHER_KEY, index, _where(index), text, "delete the certificate")
+            )
     return sorted(found, key=lambda orphan: orphan.index)
 
 
@@ -159,7 +161,7 @@ def _give_up(view: CardView, index: int, key_spec: int) -> None:
 
 
 def _mend_certificate(view: CardView, index: int, remove: bool) -> None:  # noqa: ARG001, FBT001 - one of a table
-    """Delete a certificate that nothing belongs to."""
+    """Delete a certificate that nothing belongs to, or that is of another key."""
     for key_spec in (AT_KEYEXCHANGE, AT_SIGNATURE):
         entry = listing.certificate_entry(view, index, key_spec)
         if entry is not None:
@@ -170,6 +172,7 @@ _MENDERS: Mapping[OrphanKind, Callable[[CardView, int, bool], None]] = {
     OrphanKind.KEY_WITHOUT_CONTAINER: _mend_key,
     OrphanKind.CONTAINER_WITHOUT_KEY: _mend_container,
     OrphanKind.CERTIFICATE_WITHOUT_CONTAINER: _mend_certificate,
+    OrphanKind.CERTIFICATE_OF_ANOTHER_KEY: _mend_certificate,
 }
 
 
