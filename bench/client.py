@@ -1,7 +1,9 @@
 """One client program of a card, as a process of its own: ours, or a PKCS#11 module.
 
-    python -m bench.client calais list|sign SLOT COUNT
-    python -m bench.client /path/to/module.so list|sign SLOT COUNT
+    python -m bench.client [--wait] calais list [again]|sign SLOT COUNT
+    python -m bench.client [--wait] /path/to/module.so list [again]|sign SLOT COUNT
+
+With ``--wait`` each thing is done when a line has come on the standard input.
 
 ``PCSCLITE_CSOCK_NAME`` says which pcscd; the PIN of the virtual cards is no secret.
 """
@@ -9,20 +11,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 PIN = "123456"
 DIGEST = bytes(range(32))
 DIGEST_INFO_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
-PKCS11_ID = {"9A": 1, "9C": 2, "9D": 3, "9E": 4}
+PKCS11_ID = {"9A": 1, "9C": 2, "9D": 3, "9E": 4, "81": 0}
 
 
-def main(program: str, verb: str, slot: str = "", count: str = "0") -> None:
-    """Do it once; what it cost is counted at the card."""
+def main(first: str, *words: str) -> None:
+    """Do it; what it cost is counted at the card."""
+    if first == "--wait":
+        first, *words = words
+        do(first, *words, ready=sys.stdin.readline)
+    else:
+        do(first, *words)
+
+
+def do(program: str, verb: str, slot: str = "", count: str = "0", ready: Callable[[], object] = str) -> None:
+    """Do it once, or a listing again; ``ready`` returns when it is time."""
+    ready()
     client = CalaisClient() if program == "calais" else Pkcs11Client(program)
-    if verb == "list":
-        print(len(client.certificates()))
+    if verb == "sign":
+        client.sign(slot, int(count))
+        print(int(count > "0"))
         return
-    client.sign(slot, int(count))
+    print(len(client.certificates()), flush=True)
+    if slot == "again":
+        ready()
+        print(len(client.again().certificates()))
 
 
 class CalaisClient:
@@ -36,6 +53,10 @@ class CalaisClient:
 
     def certificates(self) -> list[bytes]:
         return [found.certificate for found in self.card.containers if found.certificate]
+
+    def again(self) -> CalaisClient:
+        """The card was taken out and put back; the same object works again."""
+        return self
 
     def sign(self, slot: str, count: int) -> None:
         from cryptography.hazmat.primitives import hashes
@@ -57,9 +78,14 @@ class Pkcs11Client:
         import PyKCS11
 
         self.p11 = PyKCS11
-        library = PyKCS11.PyKCS11Lib()
-        library.load(module)
-        self.session = library.openSession(library.getSlotList(tokenPresent=True)[0])
+        self.library = PyKCS11.PyKCS11Lib()
+        self.library.load(module)
+        self.again()
+
+    def again(self) -> Pkcs11Client:
+        """A session with the card that is there now."""
+        self.session = self.library.openSession(self.library.getSlotList(tokenPresent=True)[0])
+        return self
 
     def certificates(self) -> list[bytes]:
         found = self.session.findObjects([(self.p11.CKA_CLASS, self.p11.CKO_CERTIFICATE)])
