@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from calais.cards.gids import edge_keys, keys, spec
 from calais.cards.gids.edge import Application
 from calais.cards.gids.edge_ours import Status
+from calais.cards.gids.policy import GidsPolicy
 from calais.cards.gids.spec import Algorithm, KeyType
 from calais.cards.gids.view import identity_of
 from calais.iso7816 import tlv
@@ -172,3 +173,15 @@ def test_a_card_without_a_proper_cardid_has_an_id_all_the_same(content):
 
 def test_the_card_id_is_the_content_of_cardid():
     assert identity_of(bytes(range(16)), b"").card_id == bytes(range(16))
+
+
+# --- policy ----------------------------------------------------------------------------------------------------------
+
+
+def test_policy_says_whether_cards_may_be_written():
+    assert GidsPolicy.of(None).write
+    assert GidsPolicy.of({"gids.write": 1, "piv.write": False}).write
+    assert not GidsPolicy.of({"gids.write": 0}).write
+    for value in ("no", None, 2):
+        with pytest.raises(BadParameter):
+            GidsPolicy.of({"gids.write": value})

@@ -24,6 +24,6 @@ class GidsPolicy:
             BadParameter: not true or false.
         """
         write = (values or {}).get(WRITE, True)
-        if not isinstance(write, bool):
+        if write not in (True, False):
             raise BadParameter(detail=f"policy {WRITE} is true or false, not {write!r}")
-        return cls(write)
+        return cls(bool(write))
