@@ -12,12 +12,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from bench.piv import programs
 from rich.console import Console
 from rich.table import Table
 
+from bench.piv import programs
 from calais.testing import PrivatePcscd, virtual_gids
 
 OPERATIONS = {

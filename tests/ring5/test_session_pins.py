@@ -102,8 +102,7 @@ def test_it_outlives_the_process_that_made_it_and_a_warm_reset(gids, key):
 
 
 def test_a_cold_reset_ends_it(gids):
-    a, b = gids.processes
-    session = a("make", pin=PIN)
+    session = gids.processes[0]("make", pin=PIN)
     gids.pcscd.remove()
     gids.pcscd.insert(gids.card)
     with card_process(gids.pcscd) as fresh:

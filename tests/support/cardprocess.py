@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 USER, USER_SET = 1, 2  # ROLE_USER, and its PIN_SET
@@ -55,29 +56,51 @@ def say(answer: dict[str, object]) -> None:
 
 def do(data: object, verb: str, pin: str = "", digest: str = "") -> object:
     """One call of the interface; bytes are hexadecimal."""
-    from calais.win import flags
-    from calais.win.structs import CardSigningInfo
-    from calais.winapi import cardmod
+    found = VERBS[verb](data, bytes.fromhex(pin or digest))
+    return found.hex() if isinstance(found, bytes) else found
 
-    if verb == "make":
-        made = cardmod.CardAuthenticateEx(data, USER, flags.CARD_AUTHENTICATE_GENERATE_SESSION_PIN, bytes.fromhex(pin))
-        return made.hex()
-    if verb == "present":
-        cardmod.CardAuthenticateEx(data, USER, flags.CARD_AUTHENTICATE_SESSION_PIN, bytes.fromhex(pin))
-        return None
-    if verb == "state":
-        return cardmod.CardGetProperty(data, flags.CP_CARD_AUTHENTICATED_STATE)
-    if verb == "strength":
-        return cardmod.CardGetProperty(data, flags.CP_CARD_PIN_STRENGTH_VERIFY, USER)
-    if verb == "change":
-        cardmod.CardChangeAuthenticatorEx(
-            data, flags.PIN_CHANGE_FLAG_CHANGEPIN, USER, bytes.fromhex(pin), USER, NEW_PIN
-        )
-        return None
-    if verb == "leave":
-        cardmod.CardDeauthenticateEx(data, USER_SET)
-        return None
-    return cardmod.CardSignData(data, CardSigningInfo(0, EC_SIGNATURE_KEY, bytes.fromhex(digest))).hex()
+
+def _change(data: object, pin: bytes) -> None:
+    from calais.win.flags import PIN_CHANGE_FLAG_CHANGEPIN
+    from calais.winapi.cardmod import CardChangeAuthenticatorEx
+
+    CardChangeAuthenticatorEx(data, PIN_CHANGE_FLAG_CHANGEPIN, USER, pin, USER, NEW_PIN)
+
+
+def _sign(data: object, digest: bytes) -> bytes:
+    from calais.win.structs import CardSigningInfo
+    from calais.winapi.cardmod import CardSignData
+
+    return CardSignData(data, CardSigningInfo(0, EC_SIGNATURE_KEY, digest))
+
+
+def _authenticate(flag: int, data: object, pin: bytes) -> bytes | None:
+    from calais.winapi.cardmod import CardAuthenticateEx
+
+    return CardAuthenticateEx(data, USER, flag, pin)
+
+
+def _property(name: str, pin_id: int, data: object, _: bytes) -> int:
+    from calais.winapi.cardmod import CardGetProperty
+
+    return CardGetProperty(data, name, pin_id)
+
+
+def _leave(data: object, _: bytes) -> None:
+    from calais.winapi.cardmod import CardDeauthenticateEx
+
+    CardDeauthenticateEx(data, USER_SET)
+
+
+VERBS = {
+    "make": partial(_authenticate, 0x10000000),  # CARD_AUTHENTICATE_GENERATE_SESSION_PIN
+    "present": partial(_authenticate, 0x20000000),  # CARD_AUTHENTICATE_SESSION_PIN
+    "state": partial(_property, "Authenticated State", 0),
+    "strength": partial(_property, "PIN Strength Verify", USER),
+    "change": _change,
+    "sign": _sign,
+    "leave": _leave,
+}
 
 
 class CardProcess:
