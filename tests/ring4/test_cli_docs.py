@@ -89,7 +89,9 @@ RUNS = [
     ("card put-cert", "9A", "cert.pem", DEFAULT, "--force"),
     ("card import", "82", "key.pem", DEFAULT),
     ("card delete", "9A", "--cert", DEFAULT),
+    ("card repair", "--dry-run"),
     ("card files",),
+    ("certify", "--only", "files"),
     ("completion", "bash"),
 ]
 

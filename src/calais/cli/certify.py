@@ -46,7 +46,7 @@ STDOUT = Path("-")
     is_flag=False,
     flag_value=STDOUT,
     metavar="[FILE]",
-    help="Write JSON to FILE, or print it; the keys are in docs/certify.md.",
+    help="Write JSON to FILE, or print it; the keys are in docs/commands.md.",
 )
 @pin_options
 @secret_options("puk", "the PUK")
@@ -190,7 +190,8 @@ def _save(path: Path, content: bytes) -> None:
 
 
 def _view(screen: Screen, found: Document) -> None:
-    screen.facts([("Tried", found["subject"]), ("Driver", found["driver"]), *found["card"].items()])
+    card = ((f"Card, {name.replace('_', ' ')}", value) for name, value in found["card"].items())
+    screen.facts([("Tried", found["subject"]), ("Driver", found["driver"]), *card])
     chapter = ""
     for check in found["checks"]:
         if check["chapter"] != chapter:

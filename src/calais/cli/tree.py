@@ -69,6 +69,7 @@ TREE: dict[str, Entry] = {
             "import": Verb("card:import_", "Load a private key, and its certificate, onto the card."),
             "put-cert": Verb("card:put_cert", "Write a certificate next to its key."),
             "delete": Verb("card:delete", "Delete a certificate, a key, or both."),
+            "repair": Verb("repair:repair", "Put a card in order that was pulled out in the middle of a change."),
             "files": Verb("cardfiles:files", "The logical files of a card, or the contents of one."),
         },
     ),

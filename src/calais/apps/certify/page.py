@@ -64,10 +64,10 @@ def _facts(found: Mapping[str, Any]) -> str:
     pairs = [
         ("Tried", found["subject"]),
         ("Driver", found["driver"]),
-        *found["card"].items(),
+        *((f"Card, {name.replace('_', ' ')}", value) for name, value in found["card"].items()),
         ("Started", found["started"]),
         ("Changes", changed),
-        *found["environment"].items(),
+        *((name.capitalize(), value) for name, value in found["environment"].items()),
     ]
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in pairs)
     return f"<table>{rows}</table>"

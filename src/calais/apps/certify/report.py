@@ -26,7 +26,7 @@ def environment() -> dict[str, str]:
 
 
 def document(report: Report) -> dict[str, Any]:
-    """The whole report as plain values; the keys are documented in docs/certify.md."""
+    """The whole report as plain values; the keys are documented in docs/commands.md."""
     return {
         "certify": VERSION,
         "subject": report.subject,

@@ -89,12 +89,12 @@ def introduce(subject: Subject) -> tuple[str, dict[str, str]]:
     """The driver's class, and what the card says about itself."""
     with Trial(subject) as trial, trial.driver() as driver:
         kind = type(driver)
-        found = {"card name": driver.card_name, "ATR": driver.tx.channel.transport.atr.hex().upper()}
+        found = {"name": driver.card_name, "atr": driver.tx.channel.transport.atr.hex().upper()}
         try:
             identity = driver.identity()
         except WinError:
             return f"{kind.__module__}.{kind.__qualname__}", found
-        found |= {"label": identity.label, "serial": identity.serial, "card id": identity.card_id.hex().upper()}
+        found |= {"label": identity.label, "serial": identity.serial, "card_id": identity.card_id.hex().upper()}
         return f"{kind.__module__}.{kind.__qualname__}", found
 
 
