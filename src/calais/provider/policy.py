@@ -47,6 +47,7 @@ class Policy:
     gids_write: bool = True
     unblock_escrow_key: str = ""
     pin_separate_caches: bool = False
+    personal_default_container: str = ""
     verify_signatures: str = "fresh"
 
     @classmethod
@@ -108,12 +109,12 @@ class Hexadecimal:
 class Setting:
     """One row: the public name, the field of ``Policy``, the legal values, and what it means.
 
-    ``allowed`` is ``bool``, a range of integers, a tuple of strings, or ``Hexadecimal``.
+    ``allowed`` is ``bool``, ``str``, a range of integers, a tuple of strings, or ``Hexadecimal``.
     """
 
     name: str
     field: str
-    allowed: type[bool] | range | tuple[str, ...] | Hexadecimal
+    allowed: type[bool | str] | range | tuple[str, ...] | Hexadecimal
     meaning: str
 
     def checked(self, value: object, origin: str) -> PolicyValue:
@@ -124,6 +125,8 @@ class Setting:
         """
         if self.allowed is bool and value in (0, 1):
             return bool(value)
+        if self.allowed is str and isinstance(value, str):
+            return value
         if isinstance(self.allowed, range) and type(value) is int and value in self.allowed:
             return value
         if isinstance(self.allowed, tuple) and isinstance(value, str) and value in self.allowed:
@@ -139,7 +142,9 @@ class Setting:
             return f"{self.allowed.start} … {self.allowed.stop - 1}"
         if isinstance(self.allowed, Hexadecimal):
             return str(self.allowed)
-        return "0 or 1" if isinstance(self.allowed, type) else ", ".join(f'"{text}"' for text in self.allowed)
+        if isinstance(self.allowed, type):
+            return "a text" if self.allowed is str else "0 or 1"
+        return ", ".join(f'"{text}"' for text in self.allowed)
 
 
 MAX_DWORD = range(1 << 32)
@@ -183,6 +188,12 @@ SETTINGS = (
         "public key of the escrow that releases PUKs: calais unblock new prints it",
     ),
     Setting("pin.separate_caches", "pin_separate_caches", bool, "CryptoAPI and CNG remember PINs apart"),
+    Setting(
+        "personal.default_container",
+        "personal_default_container",
+        str,
+        "the container that the Personal CSP opens when no name is given",
+    ),
     Setting(
         "keys.verify_signatures",
         "verify_signatures",
