@@ -325,6 +325,29 @@ def test_a_response_of_impossible_length_is_not_sent(desk, response):
     assert desk.exchanges == 0
 
 
+def test_a_challenge_is_good_once_and_an_answer_without_one_is_not_sent(desk):
+    with desk.driver() as driver:
+        response = management.encrypt(spec.Algorithm.TDES, ADMIN_KEY, driver.challenge())
+        driver.answer_challenge(response)
+        sent = desk.channel.counter.exchanges
+        for answer in (response, bytes(8)):
+            with pytest.raises(WrongPin, match="no try was used"):
+                driver.answer_challenge(answer)
+        driver.challenge()
+        with pytest.raises(WrongPin, match="no try was used"):
+            driver.answer_challenge(bytes(7))
+        assert desk.channel.counter.exchanges == sent + 1
+
+
+def test_a_challenge_ends_when_another_program_may_have_used_the_card(desk):
+    with desk.driver() as driver:
+        response = management.encrypt(spec.Algorithm.TDES, ADMIN_KEY, driver.challenge())
+    with desk.elsewhere().driver() as driver:
+        driver.identity()
+    with desk.driver() as driver, pytest.raises(WrongPin, match="no try was used"):
+        driver.answer_challenge(response)
+
+
 @pytest.mark.parametrize(("old", "size"), [("3DES", 24), ("AES192", 24), ("AES256", 32), ("3DES", 16)])
 def test_the_management_key_is_replaced(old, size):
     first, second = bytes(range(1, KEYS[old] + 1)), bytes(range(50, 50 + size))

@@ -14,7 +14,7 @@ key can make an answer that is accepted: it is checked before the card is asked,
     release = (PUK padded with FF to 8) ⊕ key[0:8] ‖ HMAC-SHA-256(key[8:40], that)[0:8]
     sealed  = ephemeral public key ‖ AES-256-GCM(key, nonce 0, padded PUK)
 
-Each key is used for one message, so the pad is used once and the nonce may be constant. docs/adr/0007 has the reasons.
+Each key is used for one message, so the pad is used once and the nonce may be constant. docs/adr/0012 has the reasons.
 
 Source: RFC 7748 (X25519), RFC 5869 (HKDF), RFC 9180, 9.8 (answers under an exported secret), NIST SP 800-38D; RFC 7914.
 """

@@ -1,7 +1,7 @@
 """Unblocking a PIN with the help of somebody far away: which way there is (``plan``), and going it.
 
 Two ways. A card whose administrator has a key gives a challenge, and the response to it unblocks the PIN; the
-challenge lives in the card, so the card is held from challenge to response (docs/adr/0010). A card that knows only a
+challenge lives in the card, so the card is held from challenge to response (docs/adr/0011). A card that knows only a
 PUK, as PIV does, is unblocked by the PUK that an escrow keeps and releases for this one time (``escrow``).
 
 Nothing here talks to a person: whoever calls gives a function from challenge to response.

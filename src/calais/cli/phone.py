@@ -6,6 +6,7 @@ standard input, line by line, a person's typing or a pipe. It is no secret.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,9 +32,9 @@ def plain_option(body: F) -> F:
     return click.option("--no-check-words", "plain", is_flag=True, help=text)(body)
 
 
-def say(text: str = "", **style: Any) -> None:  # noqa: ANN401 - click's styles
-    """A line for the person, on the error stream."""
-    click.secho(text, err=True, **style)
+def say(text: str = "", *, err: bool = True, **style: Any) -> None:  # noqa: ANN401 - click's styles
+    """A line for the person, on the error stream unless told otherwise; ``style`` as in ``click.style``."""
+    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, **style), err=err)
 
 
 def read_out(name: str, kind: Kind, value: bytes, context: bytes = b"", *, err: bool = True) -> None:
@@ -49,8 +50,8 @@ def read_out(name: str, kind: Kind, value: bytes, context: bytes = b"", *, err: 
     from calais.apps.spelling import lines
 
     for number, line in enumerate(lines(kind, value, context)):
-        click.secho(f"  {'' if number else name:<{INDENT}}{line.digits:<19}   {line.check}", bold=True, err=err)
-        click.echo(f"  {'':<{INDENT}}{line.spelled}", err=err)
+        say(f"  {'' if number else name:<{INDENT}}{line.digits:<19}   {line.check}", bold=True, err=err)
+        say(f"  {'':<{INDENT}}{line.spelled}", err=err)
 
 
 def take_down(name: str, kind: Kind, context: bytes = b"", *, plain: bool = False) -> bytes:
@@ -119,10 +120,9 @@ def _heard(question: str, take: Callable[[str], T]) -> T:
 
 
 def _line(question: str) -> str:
-    click.echo(f"{question}: ", err=True, nl=False)
+    if sys.stdin.isatty():
+        click.echo(f"{question}: ", err=True, nl=False)
     line = sys.stdin.buffer.readline(MAX_LINE)
-    if not sys.stdin.isatty():
-        say()
     if not line:
         raise SilentContext(detail=f"{question}: the input is at its end", next_step="Give it on the standard input")
     text = line.decode(errors="replace").strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from calais.cards.piv import edge, edge_yubico, management, spec
 from calais.cards.piv.objects import pin_reference
 from calais.cards.piv.view import CardView
+from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import PIN_SET_ALL_ROLES, Pin, PinStatus, Role, pin_set
 from calais.win.codes import Code
 from calais.win.errors import (
@@ -171,7 +172,7 @@ def unblock(view: CardView, pin_id: int, auth_id: int, auth: Pin, new: Pin) -> N
 # --- management key --------------------------------------------------------------------------------------------------
 
 ADMIN_ALGORITHM = "piv.management_algorithm"
-_MANAGED = "piv.managed"
+_MANAGED, _CHALLENGE = "piv.managed", "piv.challenge"
 
 
 def is_managed(view: CardView) -> bool:
@@ -200,6 +201,7 @@ def _gives_challenge(view: CardView) -> bool:
         challenge(view)
     except Unsupported:
         return False
+    view.memo.facts.pop(_CHALLENGE, None)
     return True
 
 
@@ -243,22 +245,24 @@ def challenge(view: CardView) -> bytes:
             refused = error
             continue
         view.memo.facts[ADMIN_ALGORITHM] = int(algorithm)
+        view.memo.facts[_CHALLENGE] = (view.now, len(answer))
         return answer
     raise Unsupported(detail="the card gives no challenge for its management key") from refused
 
 
 def answer_challenge(view: CardView, response: bytes) -> None:
-    """Answer ``challenge``; an answer of impossible length is not sent.
+    """Answer ``challenge``, once; an answer that cannot be right is not sent, and uses up no try.
 
     Raises:
         BadParameter: empty.
-        WrongPin: wrong, of the wrong length, or no challenge was asked for.
+        WrongPin: wrong, of the wrong length, or no challenge is open.
     """
     if not response:
         raise BadParameter(detail="an empty response")
-    algorithm = view.memo.facts.get(ADMIN_ALGORITHM)
-    if algorithm is None or len(response) != spec.BLOCK_BYTES[algorithm]:
-        raise WrongPin(detail="no challenge is open that this response could answer")
+    seen, size = view.memo.facts.pop(_CHALLENGE, (None, 0))
+    if not isinstance(seen, Evidence) or not seen.holds(view.now) or len(response) != size:
+        raise WrongPin(detail="no challenge is open that this response could answer; no try was used")
+    algorithm = view.memo.facts[ADMIN_ALGORITHM]
     try:
         edge.management_answer(view.tx, algorithm, response)
     except WinError as error:
