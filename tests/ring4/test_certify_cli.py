@@ -100,6 +100,16 @@ def test_nothing_is_changed_without_being_asked(cli):
     assert cli.virtual.path("ada").read_bytes() == before
 
 
+def test_a_gids_card_in_a_reader_is_green_with_all_that_opens_it(cli):
+    cli.ok("virtual", "new", "grace", "--card", "gids", "--insert")
+    serial = cli.json("scinfo", "--silent")["serial"]
+    key = cli.file("key", "00" * 24)
+    found = cli.json("certify", "--destructive", serial, "--pin-file", cli.pin, "--management-key-file", key)
+    assert [check["name"] for check in found["checks"] if check["verdict"] == "fail"] == []
+    assert found["summary"]["skipped"] == 0
+    assert cli.ok("card", "repair", "--dry-run")
+
+
 def test_checks_are_listed_with_their_rules(cli):
     assert "sign.rsa_byte_order" in cli.ok("certify", "--list").out
     rows = cli.json("certify", "--list", "--only", "sign")["checks"]

@@ -23,6 +23,7 @@ from calais.minidriver.data import Find
 from calais.minidriver.memo import CardMemo
 from calais.minidriver.pins import Pin
 from calais.resource.readers import Reader
+from calais.resource.virtual import FilePort
 from calais.transport.base import Transaction
 from calais.transport.loopback import LoopbackTransport
 from calais.win.errors import BadParameter
@@ -46,6 +47,7 @@ def of_reader(
         secrets,
         destructive,
         ("-m", "calais.apps.certify.observation", reader.name),
+        keeps_power=not isinstance(reader.port, FilePort),
     )
 
 

@@ -63,6 +63,8 @@ class Subject:
         other_process: the arguments that make a Python interpreter look at the same card and print what it sees;
             ``None`` = no other process can reach it.
         face: the entry points under Microsoft's names.
+        keeps_power: whether the card stays powered while connections take turns at it; a virtual card in a file does
+            not.
     """
 
     title: str
@@ -72,6 +74,7 @@ class Subject:
     destructive: bool = False
     other_process: Sequence[str] | None = None
     face: type[Face] = Face
+    keeps_power: bool = True
 
     @property
     def gives(self) -> Need:

@@ -178,8 +178,7 @@ for _row in SURFACE.values():
     if any(kind in BAD for kind in _kinds(_row)) and _row.name not in ("CardAcquireContext", "CardDeleteContext"):
         CHAPTER.check(
             _row.name,
-            f"{_row.name} refuses each bad argument with SCARD_E_INVALID_PARAMETER, and structures of a wrong version"
-            " with ERROR_REVISION_MISMATCH, before anything is sent.",
+            f"{_row.name} refuses bad arguments, and structures of a wrong version, before anything is sent.",
             f"minidriver 7.07, {_row.name}",
             Need.DESTRUCTIVE if _row.duty in _RISKY or "Authenticate" in _row.name else Need.NOTHING,
         )(_body(_row))

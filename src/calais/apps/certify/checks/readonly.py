@@ -10,6 +10,7 @@ from calais.apps.certify.rules import Absent, Chapter, Need
 from calais.apps.certify.trial import Trial
 from calais.minidriver.api import Minidriver
 from calais.minidriver.pins import Role
+from calais.minidriver.surface import SURFACE, Duty
 from calais.win.codes import Code
 from calais.win.errors import Unsupported
 
@@ -127,3 +128,21 @@ def _(trial: Trial) -> None:
     with trial.driver() as driver:
         for directory, name in ((None, "cardid"), (None, "cardcf"), (None, "cardapps"), ("mscp", "cmapfile")):
             trial.holds(driver.read_file(directory, name) is not None, name, None)
+
+
+@CHAPTER.check(
+    "duties",
+    "On a read-only card each function that the table calls No answers SCARD_E_UNSUPPORTED_FEATURE, whatever the"
+    " arguments; each that it calls Yes exists.",
+    "minidriver 7.07, read-only cards (table of functions)",
+)
+def _(trial: Trial) -> None:
+    with trial.context() as (call, data), trial.inside(data) as driver:
+        _read_only(driver)
+        for name, row in SURFACE.items():
+            if row.duty is Duty.NO:
+                for value in (None, -1):
+                    arguments = [value] * len(row.arguments)
+                    trial.refused_unsent(name, Unsupported.default_code, call[name], data, *arguments)
+            elif row.duty is Duty.YES and name != "CardAcquireContext":
+                trial.holds(name in data.entry_points, f"{name} among the entry points", sorted(data.entry_points))

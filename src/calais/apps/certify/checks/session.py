@@ -60,6 +60,8 @@ def _(trial: Trial) -> None:
     Need.PIN,
 )
 def _(trial: Trial) -> None:
+    if not trial.subject.keeps_power:
+        raise Absent("the reader powers the card up afresh for each connection")
     maker, user = trial.seat(), trial.seat()
     with maker.driver() as driver:
         made = _make(trial, driver)
