@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from calais.cards.authority import Authority
 from calais.cards.base import BytesMemory, FileMemory
 from calais.cards.gids import spec
 from calais.cards.gids.card_access import AccessRules, Circumstances
 from calais.cards.gids.personalise import MADE, default_keys, new_gids_card, virtual_card
-from calais.cards.piv.card_authority import Authority
 from calais.iso7816.atr import Atr
 from calais.testing import virtual_gids
 from calais.win.errors import BadData, BadParameter
@@ -128,7 +128,7 @@ def test_a_seed_makes_the_same_card():
         {"keys": [("a", 1, ed25519.Ed25519PrivateKey.generate(), None)]},
         {"keys": [("a", 1, P256, None)] * 127},
     ],
-    ids=lambda options: "-".join(options),
+    ids="-".join,
 )
 def test_a_card_that_cannot_be_is_refused(options):
     with pytest.raises(BadParameter):

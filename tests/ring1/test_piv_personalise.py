@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from calais.cards.authority import Authority
 from calais.cards.base import BytesMemory
 from calais.cards.front import build_atr
 from calais.cards.piv import spec
-from calais.cards.piv.card_authority import Authority, default_keys
+from calais.cards.piv.card_authority import default_keys
 from calais.cards.piv.card_fascn import build_fasc_n
 from calais.cards.piv.image import load_image
 from calais.cards.piv.personalise import new_card, virtual_card

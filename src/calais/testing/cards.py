@@ -10,10 +10,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from calais.cards.authority import Authority
 from calais.cards.base import BytesMemory, VirtualCard
 from calais.cards.gids import personalise as gids
 from calais.cards.piv import spec
-from calais.cards.piv.card_authority import Authority, default_keys
+from calais.cards.piv.card_authority import default_keys
 from calais.cards.piv.card_keys import PrivateKey
 from calais.cards.piv.image import load_image
 from calais.cards.piv.personalise import MADE, Keys, new_card, virtual_card

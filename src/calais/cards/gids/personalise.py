@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from calais.cards.authority import Authority, key_usage
 from calais.cards.base import Memory, VirtualCard
 from calais.cards.front import Random
 from calais.cards.gids import card_keys, spec
@@ -34,7 +35,6 @@ from calais.cards.gids.state import (
     key_record,
     object_record,
 )
-from calais.cards.piv.card_authority import Authority, key_usage
 from calais.iso7816 import tlv
 from calais.win.errors import BadParameter
 

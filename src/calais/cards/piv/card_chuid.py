@@ -10,15 +10,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from calais.cards.authority import Authority, key_usage, new_p256
 from calais.cards.front import Random
 from calais.cards.piv import spec
-from calais.cards.piv.card_authority import OID_CONTENT_SIGNING, Authority, key_usage, new_p256
 from calais.cards.piv.card_fascn import build_fasc_n
 from calais.iso7816 import tlv
 
 OID_CHUID = "2.16.840.1.101.3.6.1"
 OID_SIGNER_DN = "2.16.840.1.101.3.6.5"
 OID_SIGNED_DATA = "1.2.840.113549.1.7.2"
+OID_CONTENT_SIGNING = x509.ObjectIdentifier("2.16.840.1.101.3.6.7")  # FIPS 201-3, 4.2.1
 OID_CONTENT_TYPE = "1.2.840.113549.1.9.3"
 OID_MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 OID_SIGNING_TIME = "1.2.840.113549.1.9.5"

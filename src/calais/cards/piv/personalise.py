@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from calais.cards.authority import VALID_DAYS, Authority
 from calais.cards.base import Memory, VirtualCard
 from calais.cards.front import Random
 from calais.cards.piv import card_keys, spec
 from calais.cards.piv.applet import PivApplet
-from calais.cards.piv.card_authority import VALID_DAYS, Authority, default_keys
+from calais.cards.piv.card_authority import default_keys
 from calais.cards.piv.card_chuid import build_chuid
 from calais.cards.piv.card_keys import CardKey, PrivateKey
 from calais.cards.piv.card_pins import is_well_formed, pad
