@@ -102,17 +102,14 @@ def test_a_certificate_that_opensc_deletes_is_gone_for_us(stage, card):
 
 
 def test_what_we_write_moves_the_counters_and_is_opensc_s_next_truth(stage, card, keys):
-    """OpenSC keeps files of GIDS cards in its cache by the counters; it is on here, in the stage's home."""
-    stage.file("opensc.conf", b"app default { framework pkcs15 { use_file_caching = yes; } }\n")
-    config = {"OPENSC_CONF": str(stage.folder / "opensc.conf")}
     read = ("pkcs15-tool", "--read-certificate", "00")
-    first = in_turn(card, lambda: certificate_in(stage.run(*read, **config)))
+    first = in_turn(card, lambda: certificate_in(stage.run(*read)))
     before = counters(stage)
     other = issue(keys[0], "Another")
     cardadmin.put_certificate(card, card.holder("test"), 0, other.public_bytes(Encoding.DER))
     after = counters(stage)
     assert after[1] != before[1]
-    assert in_turn(card, lambda: certificate_in(stage.run(*read, **config))) == other != first
+    assert in_turn(card, lambda: certificate_in(stage.run(*read))) == other != first
 
 
 def test_a_key_that_we_make_signs_in_opensc(stage, card):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calais.cards.gids import bookkeeping, listing, spec
+from calais.cards.gids import bookkeeping, listing
 from calais.cards.gids.bookkeeping import NewContainer
 from calais.cards.gids.keys import BITS_OF
 from calais.cards.gids.policy import WRITE
@@ -35,7 +35,10 @@ class GidsAdministration(Administration):
     key_algorithms: ClassVar[tuple[str, ...]] = tuple(ALGORITHM_NAMES)
 
     def place(self, text: str) -> int | None:
-        """A container by its name, its key reference (``"81"``) or its index (``"0"``); ``new`` = one to be made."""
+        """A container by its name, its key reference (``"81"``) or its index (``"0"``); ``new`` = one to be made.
+
+        An index may be one past the last, so that maps have no gaps.
+        """
         wanted = text.strip().casefold()
         if wanted == NEW_PLACE:
             return None
@@ -43,7 +46,7 @@ class GidsAdministration(Administration):
         for entry in found:
             if wanted in (entry.name.casefold(), entry.reference.casefold()):
                 return entry.index
-        if wanted.isascii() and wanted.isdigit() and int(wanted) < spec.CONTAINERS_MAX:
+        if wanted.isascii() and wanted.isdigit() and int(wanted) <= len(self.view.container_map()):
             return int(wanted)
         known = ", ".join(entry.reference for entry in found) or "none"
         raise BadParameter(
