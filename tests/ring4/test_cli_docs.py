@@ -84,6 +84,10 @@ RUNS = [
     ("pin verify", "--pin-file", "pin"),
     ("pin change", "--pin-file", "pin", "--new-pin-file", "pin"),
     ("pin unblock", "--puk-file", "puk", "--new-pin-file", "pin"),
+    ("unblock new", "escrow.json", "--password-file", "pin"),
+    ("unblock escrow", "escrow.json", "--puk-file", "puk"),
+    ("unblock respond", "--admin-key-file", "admin.key", "--card-id", "00" * 16, "--challenge", "00" * 8),
+    ("unblock derive", "--master-key-file", "admin.key", "-o", "card.key"),
     ("card generate", "9A", "--csr", "--subject", "Ada", DEFAULT, "--pin-file", "pin"),
     ("cert explain", "ada 9A"),
     ("card put-cert", "9A", "cert.pem", DEFAULT, "--force"),
@@ -103,6 +107,7 @@ def test_every_document_has_the_keys_that_are_documented_and_no_others(page, cap
     calais = CommandLine(capfdbinary, tmp_path, monkeypatch)
     calais.card("ada")
     calais.file("block", keys()["9D"].public_key().encrypt(b"secret", PKCS1v15()))
+    calais.file("admin.key", "00" * 24)
     calais.file("cert.pem", pem(issue(keys()["other"])))
     calais.file("key.pem", keys()["other"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     seen = set()
