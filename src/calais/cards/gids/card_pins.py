@@ -15,7 +15,8 @@ from dataclasses import replace
 from calais.cards.arithmetic import same
 from calais.cards.front import Refusal
 from calais.cards.gids import spec
-from calais.cards.gids.state import RECORD_OF_REFERENCE, CardState, Reference, SessionPin
+from calais.cards.gids.state import RECORD_OF_REFERENCE, CardState, SessionPin
+from calais.cards.state import Reference
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW
 

@@ -30,11 +30,11 @@ from calais.cards.gids.state import (
     AdminKey,
     File,
     Profile,
-    Reference,
     file_record,
     key_record,
     object_record,
 )
+from calais.cards.state import Reference
 from calais.iso7816 import tlv
 from calais.win.errors import BadParameter
 

@@ -8,14 +8,15 @@ Source: Microsoft's Generic Identity Device Specification v2.0; ISO/IEC 7816-4:2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from calais.cards.base import Memory
-from calais.cards.front import Random, Records, Refusal
+from calais.cards.front import Random, Refusal
 from calais.cards.gids import spec
 from calais.cards.gids.card_access import AccessRules, Circumstances
 from calais.cards.gids.card_keys import CardKey
 from calais.cards.gids.spec import LifeCycle
+from calais.cards.state import Forgotten, ParsedOnce, RecordState
 from calais.iso7816 import tlv
 from calais.iso7816.sw import SW
 from calais.win.errors import BadData
@@ -60,30 +61,6 @@ class Profile:
         return cls(
             *(bool(raw[1] & bit) for bit in (FLAG_EXTENDED, FLAG_READ_ONLY, FLAG_SESSION_PINS, FLAG_CONTACTLESS))
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A PIN or PUK and its retry counter; record: left, maximum, value of 4 to 16 bytes."""
-
-    value: bytes = field(repr=False)
-    left: int = spec.PIN_TRIES
-    maximum: int = spec.PIN_TRIES
-
-    def encode(self) -> bytes:
-        """The record."""
-        return bytes((self.left, self.maximum)) + self.value
-
-    @classmethod
-    def decode(cls, raw: bytes, name: str) -> Reference:
-        """Parse the record called ``name``.
-
-        Raises:
-            BadData: of the wrong size, or more tries left than there ever are.
-        """
-        if not spec.PIN_MIN <= len(raw) - 2 <= spec.PIN_MAX or raw[0] > raw[1] or raw[1] == 0:
-            raise BadData(detail=f"record {name} is damaged", index=0)
-        return cls(raw[2:], raw[0], raw[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +190,9 @@ class SessionKey:
 
 
 @dataclass(slots=True)
-class Volatile:
+class Volatile(Forgotten):
     """What a reset takes: selected application and file, security status, environment, half-finished protocols."""
 
-    selected: bytes = b""
     file: int = 0
     user: bool = False
     admin: bool = False
@@ -225,43 +201,30 @@ class Volatile:
     session_keys: dict[int, SessionKey] = field(default_factory=dict)
 
 
-class CardState:
+class CardState(RecordState[Profile, Volatile]):
     """The card's records as typed values, its volatile state, and its source of randomness."""
 
+    reference_records = RECORD_OF_REFERENCE
+    reference_sizes = range(spec.PIN_MIN, spec.PIN_MAX + 1)
+
     def __init__(self, memory: Memory, random: Random) -> None:
-        self.random = random
-        self.records = Records(memory)
-        self.volatile = Volatile()
+        super().__init__(memory, random, Volatile)
+        self._keys = ParsedOnce(self.records, CardKey.decode)
+        self._files = ParsedOnce(self.records, lambda raw, _name: File.decode(raw))
         self.session_pin: SessionPin | None = None
-        self._files: dict[int, tuple[bytes, File]] = {}
-        self._keys: dict[int, tuple[bytes, CardKey]] = {}
-        self.profile = self._checked()
-
-    @property
-    def extended(self) -> bool:
-        """Whether the card knows extended lengths."""
-        return self.profile.extended
-
-    def restart(self) -> None:
-        """Forget what a warm reset takes."""
-        self.volatile = Volatile()
-
-    def revoke(self) -> None:
-        """Forget who was authenticated and what was begun; the application stays selected."""
-        self.volatile = Volatile(selected=self.volatile.selected)
+        self.profile = self.checked()
 
     def reload(self) -> None:
-        """Read the memory again, as a card does when it is powered.
+        """Read the memory again, as a card does when it is powered; without power the session PIN went too.
 
         Raises:
             BadData: the memory is damaged.
         """
-        self.restart()
         self.session_pin = None
-        self.records.reload()
-        self.profile = self._checked()
+        super().reload()
 
-    def _checked(self) -> Profile:
+    def checked(self) -> Profile:
+        """The profile; life cycle, PINs, admin key and files are looked at."""
         profile = Profile.decode(self.records.get(RECORD_CARD))
         if self.records.get(RECORD_LIFE) not in [bytes((life,)) for life in LifeCycle]:
             raise BadData(detail="record life is damaged", index=0)
@@ -309,21 +272,6 @@ class CardState:
         if self.profile.read_only:
             raise Refusal(SW.SECURITY_STATUS_NOT_SATISFIED)
 
-    def reference(self, ref: int) -> Reference | None:
-        """The PIN or PUK of key reference ``ref``."""
-        name = RECORD_OF_REFERENCE[ref]
-        raw = self.records.get(name)
-        return None if raw is None else Reference.decode(raw, name)
-
-    def set_reference(self, ref: int, value: Reference) -> None:
-        """Stage a PIN or PUK."""
-        self.records.put(RECORD_OF_REFERENCE[ref], value.encode())
-
-    def commit_try(self, ref: int, reference: Reference) -> None:
-        """Take one try, durably, before anything is compared: power loss cannot give it back."""
-        self.set_reference(ref, replace(reference, left=reference.left - 1))
-        self.records.commit()
-
     def admin_key(self) -> AdminKey | None:
         """The admin key; ``None`` before one is put, and on a card without one."""
         raw = self.records.get(RECORD_ADMIN)
@@ -335,13 +283,8 @@ class CardState:
 
     def file(self, fid: int) -> File | None:
         """The elementary file ``fid``, parsed once."""
-        raw = self.records.get(file_record(fid))
-        if raw is None:
-            return None
-        known = self._files.get(fid)
-        if known is None or known[0] is not raw:
-            known = self._files[fid] = (raw, File.decode(raw))
-        return known[1] if known[1].fid == fid else None
+        file = self._files.get(file_record(fid))
+        return file if file is not None and file.fid == fid else None
 
     def active_file(self, fid: int, descriptor: int) -> File:
         """The file ``fid`` of a type, when it can be used; refuses otherwise."""
@@ -370,19 +313,11 @@ class CardState:
 
     def key(self, kid: int) -> CardKey | None:
         """The private key of reference ``kid``, parsed once."""
-        raw = self.records.get(key_record(kid))
-        if raw is None:
-            return None
-        known = self._keys.get(kid)
-        if known is None or known[0] is not raw:
-            known = self._keys[kid] = (raw, CardKey.decode(raw, key_record(kid)))
-        return known[1]
+        return self._keys.get(key_record(kid))
 
     def set_key(self, kid: int, key: CardKey) -> None:
         """Stage a private key, parsed already."""
-        raw = key.encode()
-        self.records.put(key_record(kid), raw)
-        self._keys[kid] = (raw, key)
+        self._keys.put(key_record(kid), key.encode(), key)
 
     def object(self, fid: int, tag: int) -> bytes | None:
         """The value of a data object; ``b""`` is one that is there and empty."""

@@ -12,7 +12,8 @@ from dataclasses import replace
 from calais.cards.arithmetic import same
 from calais.cards.front import Refusal
 from calais.cards.piv import spec
-from calais.cards.piv.state import CardState, Reference
+from calais.cards.piv.state import CardState
+from calais.cards.state import Reference
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW
 

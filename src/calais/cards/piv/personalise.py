@@ -28,10 +28,10 @@ from calais.cards.piv.state import (
     RECORD_OF_REFERENCE,
     ManagementKey,
     Profile,
-    Reference,
     key_record,
     object_record,
 )
+from calais.cards.state import Reference
 from calais.iso7816 import tlv
 from calais.win.errors import BadParameter
 

@@ -7,12 +7,13 @@ Source: SP 800-73-4 part 1, 2.4 (security status), part 2, 3.2 (retry counters).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from calais.cards.base import Memory
-from calais.cards.front import Random, Records, Refusal
+from calais.cards.front import Random, Refusal
 from calais.cards.piv import spec
 from calais.cards.piv.card_keys import CardKey
+from calais.cards.state import Forgotten, ParsedOnce, RecordState, Reference
 from calais.iso7816 import tlv
 from calais.iso7816.sw import SW
 from calais.win.errors import BadData
@@ -56,30 +57,6 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A PIN or PUK: ``value`` of eight padded bytes and its retry counter; record: left, maximum, value."""
-
-    value: bytes = field(repr=False)
-    left: int = spec.DEFAULT_RETRIES
-    maximum: int = spec.DEFAULT_RETRIES
-
-    def encode(self) -> bytes:
-        """The record of ten bytes."""
-        return bytes((self.left, self.maximum)) + self.value
-
-    @classmethod
-    def decode(cls, raw: bytes, name: str) -> Reference:
-        """Parse the record called ``name``.
-
-        Raises:
-            BadData: not ten bytes, or more tries left than there ever are.
-        """
-        if len(raw) != spec.PIN_SIZE + 2 or raw[0] > raw[1] or raw[1] == 0:
-            raise BadData(detail=f"record {name} is damaged", index=0)
-        return cls(raw[2:], raw[0], raw[1])
-
-
-@dataclass(frozen=True, slots=True)
 class ManagementKey:
     """Key 9B; record: algorithm, touch policy, key."""
 
@@ -104,7 +81,7 @@ class ManagementKey:
 
 
 @dataclass(slots=True)
-class Volatile:
+class Volatile(Forgotten):
     """What a reset takes: selected application, security status, half-finished protocols.
 
     ``verified``: references 80 and 00 whose PIN was presented. ``pin_is_next``: the command just done verified a
@@ -112,7 +89,6 @@ class Volatile:
     ``expected``: what the management key challenge must be answered with, and whether that is a witness.
     """
 
-    selected: bytes = b""
     verified: set[int] = field(default_factory=set)
     pin_is_next: bool = False
     pin_is_fresh: bool = False
@@ -120,41 +96,20 @@ class Volatile:
     expected: tuple[int, bytes] | None = field(default=None, repr=False)
 
 
-class CardState:
+class CardState(RecordState[Profile, Volatile]):
     """The card's records as typed values, its volatile state, and its source of randomness."""
 
+    reference_records = RECORD_OF_REFERENCE
+    reference_sizes = range(spec.PIN_SIZE, spec.PIN_SIZE + 1)
+
     def __init__(self, memory: Memory, random: Random) -> None:
-        self.random = random
-        self.records = Records(memory)
-        self.volatile = Volatile()
-        self._keys: dict[int, tuple[bytes, CardKey]] = {}
+        super().__init__(memory, random, Volatile)
+        self._keys = ParsedOnce(self.records, CardKey.decode)
         self._policy: tuple[bytes | None, int] = (None, 0)
-        self.profile = self._checked()
+        self.profile = self.checked()
 
-    @property
-    def extended(self) -> bool:
-        """Whether the card knows extended lengths."""
-        return self.profile.extended
-
-    def restart(self) -> None:
-        """Forget what a reset takes."""
-        self.volatile = Volatile()
-
-    def revoke(self) -> None:
-        """Forget who was authenticated; the application stays selected."""
-        self.volatile = Volatile(selected=self.volatile.selected)
-
-    def reload(self) -> None:
-        """Read the memory again, as a card does when it is powered.
-
-        Raises:
-            BadData: the memory is damaged.
-        """
-        self.restart()
-        self.records.reload()
-        self.profile = self._checked()
-
-    def _checked(self) -> Profile:
+    def checked(self) -> Profile:
+        """The profile; PINs, PUK and management key are looked at."""
         profile = Profile.decode(self.records.get(RECORD_CARD))
         for ref in (spec.REF_PIN, spec.REF_PUK):
             if self.reference(ref) is None:
@@ -163,27 +118,12 @@ class CardState:
         self.management_key()
         return profile
 
-    def reference(self, ref: int) -> Reference | None:
-        """The PIN or PUK of key reference ``ref``."""
-        name = RECORD_OF_REFERENCE[ref]
-        raw = self.records.get(name)
-        return None if raw is None else Reference.decode(raw, name)
-
     def require_reference(self, ref: int) -> Reference:
-        """The same, or a refusal where the card has none."""
+        """The PIN or PUK of key reference ``ref``, or a refusal where the card has none."""
         reference = self.reference(ref)
         if reference is None:
             raise Refusal(SW.REFERENCE_NOT_FOUND)
         return reference
-
-    def set_reference(self, ref: int, value: Reference) -> None:
-        """Stage a PIN or PUK."""
-        self.records.put(RECORD_OF_REFERENCE[ref], value.encode())
-
-    def commit_try(self, ref: int, reference: Reference) -> None:
-        """Take one try, durably, before anything is compared: power loss cannot give it back."""
-        self.set_reference(ref, replace(reference, left=reference.left - 1))
-        self.records.commit()
 
     def management_key(self) -> ManagementKey | None:
         """Key 9B; ``None`` on a read-only card."""
@@ -196,20 +136,14 @@ class CardState:
 
     def key(self, ref: int) -> CardKey | None:
         """The private key in slot ``ref``, parsed once."""
-        raw = self.records.get(key_record(ref))
-        if raw is None:
-            return None
-        known = self._keys.get(ref)
-        if known is None or known[0] is not raw:
-            known = self._keys[ref] = (raw, CardKey.decode(raw, key_record(ref)))
-        return known[1]
+        return self._keys.get(key_record(ref))
 
     def set_key(self, ref: int, key: CardKey | None) -> None:
         """Stage a private key (``None`` deletes), parsed already."""
-        raw = None if key is None else key.encode()
-        self.records.put(key_record(ref), raw)
-        if key is not None and raw is not None:
-            self._keys[ref] = (raw, key)
+        if key is None:
+            self.records.put(key_record(ref), None)
+        else:
+            self._keys.put(key_record(ref), key.encode(), key)
 
     def object(self, tag: int) -> bytes | None:
         """The value of a data object, without tag and length."""

@@ -13,7 +13,8 @@ from calais.cards.piv.card_authenticate import KEY_REFERENCES, policies
 from calais.cards.piv.card_keys import CardKey
 from calais.cards.piv.card_pins import pad
 from calais.cards.piv.spec import Origin, TouchPolicy
-from calais.cards.piv.state import CardState, ManagementKey, Reference, object_record
+from calais.cards.piv.state import CardState, ManagementKey, object_record
+from calais.cards.state import Reference
 from calais.iso7816 import tlv
 from calais.iso7816.apdu import Command
 from calais.iso7816.sw import SW
