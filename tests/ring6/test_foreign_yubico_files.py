@@ -29,7 +29,7 @@ PROGRAM = textwrap.dedent("""\
         check(lib.ykpiv_util_read_msroots(state, ctypes.byref(data), ctypes.byref(size)))
         sys.stdout.buffer.write(bytes(data[: size.value]))
     else:
-        check(lib.ykpiv_authenticate(state, bytes.fromhex("010203040506070801020304050607080102030405060708")))
+        check(lib.ykpiv_authenticate(state, bytes((1, 2, 3, 4, 5, 6, 7, 8)) * 3))
         data = sys.stdin.buffer.read()
         check(lib.ykpiv_util_write_msroots(state, data, ctypes.c_size_t(len(data))))
     """)
