@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noise import PIN_TRIES_LEFT, command, play, play_any_size, play_until_the_memory_fails, play_without_room, tlv
 
-from calais.cards.base import BytesMemory, MemoryFailure
+from calais.cards.base import BytesMemory
 from calais.cards.gids.personalise import new_gids_card, virtual_card
 
 SELECT = bytes.fromhex("00A4040C09A00000039742544659")
@@ -29,11 +30,6 @@ WORDS = [
 ]
 
 
-def tlv(tag, value):
-    length = bytes((len(value),)) if len(value) < 0x80 else b"\x82" + len(value).to_bytes(2, "big")
-    return bytes((tag,)) + length + value
-
-
 values = st.recursive(
     st.builds(tlv, st.sampled_from(TAGS), st.sampled_from(WORDS) | st.binary(max_size=70)),
     lambda inner: st.builds(tlv, st.sampled_from(TAGS), st.lists(inner, max_size=4).map(b"".join)),
@@ -42,13 +38,6 @@ values = st.recursive(
 bodies = st.lists(values, max_size=3).map(b"".join) | st.sampled_from(WORDS) | st.binary(max_size=300)
 fids = st.sampled_from([b"\xa0\0", b"\xa0\x10", b"\xa0\x13", b"\xb0\x81", b"\x3f\xff", b"\0\0"])
 heads = st.builds(lambda one, two: bytes((one, two)), st.sampled_from(FIRST), st.sampled_from(SECOND)) | fids
-
-
-def command(cla, ins, head, data, extended, le):
-    start = bytes((cla, ins)) + head
-    if extended or len(data) > 255:
-        return start + b"\0" + len(data).to_bytes(2, "big") + data + (b"\0\0" if le else b"")
-    return start + (bytes((len(data),)) + data if data else b"") + (bytes((le - 1,)) if le else b"")
 
 
 def is_slow(raw):
@@ -89,33 +78,31 @@ def blank():
 def card_with(records, *, signed_in=False):
     card = virtual_card(BytesMemory(records), os.urandom)
     card.process(SELECT)
-    card.applet.state.volatile.user = card.applet.state.volatile.admin = signed_in
+    if signed_in:
+        sign_in(card)
     return card
 
 
-def play(card, sequence):
-    for raw in [*sequence, SELECT, bytes.fromhex("00200080")]:
-        answer = card.process(raw)
-        assert 2 <= len(answer) <= 65536 + 2
-        assert answer[-2] >> 4 in (6, 9)
+def sign_in(card):
+    card.applet.state.volatile.user = card.applet.state.volatile.admin = True
 
 
 @settings(max_examples=400)
 @given(sequence=st.lists(commands | st.binary(max_size=40), max_size=12), signed_in=st.booleans())
 def test_every_answer_has_a_status_word(records, sequence, signed_in):
     card = card_with(records, signed_in=signed_in)
-    play(card, sequence)
+    play(card, [*sequence, SELECT, PIN_TRIES_LEFT])
     card.power_cycle()
-    play(card, [])
+    play(card, [SELECT, PIN_TRIES_LEFT])
 
 
 @settings(max_examples=300)
 @given(sequence=st.lists(commands | st.binary(max_size=40), max_size=12))
 def test_a_blank_card_answers_too_and_can_always_be_powered_again(blank, sequence):
     card = card_with(blank)
-    play(card, sequence)
+    play(card, [*sequence, SELECT, PIN_TRIES_LEFT])
     card.power_cycle()
-    play(card, [])
+    play(card, [SELECT, PIN_TRIES_LEFT])
 
 
 @settings(max_examples=200)
@@ -134,37 +121,19 @@ def test_a_memory_that_cannot_be_written_is_said_so_and_nothing_changes(records,
     memory = BytesMemory(records)
     card = virtual_card(memory, os.urandom)
     card.process(SELECT)
-
-    def full(_instant):
-        raise MemoryFailure
-
-    memory.cut = full
-    for raw in [*sequence, VERIFY]:
-        card.applet.state.volatile.user = card.applet.state.volatile.admin = True
-        assert len(card.process(raw)) >= 2
+    play_without_room(card, memory, sequence, sign_in, VERIFY)
     assert memory.read() == records
-    assert card.process(VERIFY) in (b"\x65\x81", b"\x6d\0")
     assert not card.applet.state.volatile.user
 
 
 @settings(max_examples=50)
 @given(size=st.integers(0, 70_000))
 def test_a_command_of_any_size_is_answered(records, size):
-    card = card_with(records, signed_in=True)
-    assert len(card.process(b"\0\xdb\xa0\x10\0" + b"\xff" * size)) >= 2
-    assert len(card.process(b"\x10\xdb\xa0\x10\0\xff\xff" + bytes(size))) >= 2
+    play_any_size(card_with(records, signed_in=True), b"\xa0\x10", size)
 
 
 def test_a_memory_that_fails_after_the_comparison_leaves_nobody_signed_in(records):
     memory = BytesMemory(records)
     card = virtual_card(memory, os.urandom)
     card.process(SELECT)
-
-    def full_from_the_third(instant):
-        if instant >= 3:
-            raise MemoryFailure
-
-    memory.cut = full_from_the_third
-    assert card.process(VERIFY) == b"\x65\x81"
-    memory.cut = None
-    assert card.process(bytes.fromhex("00200080")) == b"\x63\xc2"
+    play_until_the_memory_fails(card, memory, VERIFY)
