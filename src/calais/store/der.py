@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from calais.win.codes import Code
+from calais.win.der import dotted
 from calais.win.errors import BadData
 
 BOOLEAN = 0x01
@@ -133,10 +134,7 @@ def oid_text(content: bytes) -> str:
             arc = 0
         elif arc.bit_length() > 256:  # no real arc is that long, and decimal text of it would be slow
             return ""
-    if not arcs:
-        return ""
-    first = min(arcs[0] // 40, 2)
-    return ".".join(str(number) for number in (first, arcs[0] - 40 * first, *arcs[1:]))
+    return dotted(arcs) if arcs else ""
 
 
 def time_value(node: Node) -> datetime | None:

@@ -97,5 +97,10 @@ def decode_oid(content: bytes, index: int = 0) -> str:
         if not byte & 0x80:
             arcs.append(arc)
             arc = 0
-    first = min(arcs[0] // OID_ARCS_OF_FIRST, 2)
-    return ".".join(map(str, (first, arcs[0] - first * OID_ARCS_OF_FIRST, *arcs[1:])))
+    return dotted(arcs)
+
+
+def dotted(encoded: list[int]) -> str:
+    """The dotted form of the numbers in an object identifier, of which the first stands for two arcs (X.690, 8.19.4)."""
+    first = min(encoded[0] // OID_ARCS_OF_FIRST, 2)
+    return ".".join(map(str, (first, encoded[0] - first * OID_ARCS_OF_FIRST, *encoded[1:])))
