@@ -22,10 +22,11 @@ SECRETS = (PIN, NEW_PIN, WRONG_PIN, PUK)
 
 
 class Watch:
-    """Reads the command lines and environments of all processes, again and again, while it is on."""
+    """Reads command lines and environments of the processes that live in ``home``, again and again, while it is on."""
 
-    def __init__(self):
+    def __init__(self, home):
         self.seen = bytearray()
+        self._mark = f"CALAIS_HOME={home}".encode()
         self._off = threading.Event()
         self._thread = threading.Thread(target=self._look)
 
@@ -41,14 +42,17 @@ class Watch:
         known = set()
         while not self._off.is_set():
             for process in Path("/proc").glob("[0-9]*"):
-                for name in ("cmdline", "environ"):
-                    try:
-                        said = (process / name).read_bytes()
-                    except OSError:
-                        continue
-                    if said not in known:
-                        known.add(said)
-                        self.seen += said
+                said = self._said(process)
+                if said not in known:
+                    known.add(said)
+                    self.seen += said
+
+    def _said(self, process):
+        try:
+            environment = (process / "environ").read_bytes()
+            return (process / "cmdline").read_bytes() + environment if self._mark in environment else b""
+        except OSError:
+            return b""
 
 
 @pytest.fixture
@@ -112,7 +116,7 @@ def live(calais, tmp_path):
 
 
 def test_secrets_appear_nowhere_but_on_the_card(calais, tmp_path):
-    with Watch() as processes:
+    with Watch(calais.home) as processes:
         live(calais, tmp_path)
     places = everything(calais) | {"process list": bytes(processes.seen)}
     assert b"-mcalais" in processes.seen.replace(b"\0", b""), "the watch sees our processes"
