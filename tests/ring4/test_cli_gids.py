@@ -107,7 +107,7 @@ def test_options_of_the_other_card_are_usage_errors_and_nothing_is_made(calais, 
 
 def test_a_blank_card_says_how_to_go_on_and_is_no_card_yet(calais):
     made = calais.run("virtual", "new", "x", "--card", "gids", "--blank")
-    assert "gids-tool -X" in made.out
+    assert "calais card init" in made.out
     calais.ok("virtual", "insert", "x")
     assert calais.run("key", "list").code == 0
     assert calais.run("pin", "status").code == 1
@@ -298,3 +298,22 @@ def test_a_read_only_card_keeps_what_it_has(calais):
     assert calais.run("card", "generate", "new", "--pin-file", calais.pin).code == 3
     assert calais.virtual.path("x").read_bytes() == before
     assert json.loads(calais.ok("card", "files", "--json").out)["files"]
+
+
+def test_a_blank_card_is_initialised_and_then_takes_a_key(calais):
+    calais.json("virtual", "new", "blank", "--card", "gids", "--blank", "--insert")
+    words = ("card", "init", "--new-pin-file", calais.pin, "--without-admin-key")
+    made = calais.json(*words)
+    assert made["admin_key"] is False
+    assert calais.json("card", "files", "cardid")["content"] == made["card_id"]
+    with_pin(calais, "card", "generate", "new", "--algorithm", "P256", "--self-signed", "--subject", "Grace")
+    assert len(rows(calais)) == 1
+    again = calais.run(*words, "--json")
+    assert again.code != 0
+    assert json.loads(again.err)["error"]["name"] == "ERROR_FILE_EXISTS"
+    assert len(rows(calais)) == 1
+
+
+def test_an_admin_key_and_none_at_once_is_a_usage_error(calais):
+    key = calais.file("admin.key", "00" * 24)
+    assert calais.run("card", "init", "--without-admin-key", "--admin-key-file", key).code == 2

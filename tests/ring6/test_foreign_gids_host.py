@@ -277,3 +277,12 @@ def test_what_either_does_to_pins_and_admin_key_counts_for_the_other(empty, host
     with host.driver() as driver:
         driver.unblock_pin(1, 2, Pin(adminkey.response(bytes.fromhex(ADMIN), driver.challenge())), Pin("111111"))
     empty.text("pkcs15-tool", "--verify-pin", "--pin", "111111")
+
+
+def test_gids_tool_reads_a_card_that_we_initialised(blank, host_of):
+    with host_of(blank).driver() as driver:
+        driver.initialise(Pin(PIN), bytes.fromhex(ADMIN), bytes.fromhex(CARD_ID))
+    said = blank.text("gids-tool")
+    assert "Found 5 entries in the masterfile" in said
+    assert "no container found" in said
+    blank.text("gids-tool", "-U", "--admin-key", ADMIN, "--pin", "654321")

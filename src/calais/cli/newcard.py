@@ -25,7 +25,7 @@ FACTORY = {
     "piv": "PIN 123456, PUK 12345678 and the management key are the factory's; change the PIN: calais pin change",
     "gids": "PIN 123456 and the admin key (zeros) are the factory's; change the PIN: calais pin change",
 }
-INITIALISE = "gids-tool -X, once it is served: calais virtual serve {}"
+INITIALISE = "calais card init"
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 # What only one kind of card has; the parameter, and the option as it is written
 ONLY = {
@@ -39,7 +39,8 @@ NOT_BLANK = ("empty", "read_only", "pin_file", "pin_stdin", "puk_file", "puk_std
 def _view(screen: Screen, document: Document) -> None:
     screen.line(("Made ", "green"), document["name"], f" in {document['file']}")
     if document["blank"]:
-        screen.line(f"It is blank. Next: {INITIALISE.format(document['name'])}")
+        first = "" if document["reader"] else f"calais virtual insert {document['name']}, and then "
+        screen.line(f"It is blank. Next: {first}{INITIALISE}")
         return
     if document["default_secrets"]:
         screen.line(FACTORY[document["card"]])

@@ -65,6 +65,7 @@ TREE: dict[str, Entry] = {
     "card": Group(
         "Keys and certificates on a card: make, load, delete.",
         {
+            "init": Verb("initcard:init", "Make a blank card ready for use: PIN, administrator's key, files."),
             "generate": Verb("generate:generate", "Make a key on the card, and a request or certificate for it."),
             "import": Verb("card:import_", "Load a private key, and its certificate, onto the card."),
             "put-cert": Verb("card:put_cert", "Write a certificate next to its key."),

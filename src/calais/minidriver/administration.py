@@ -14,7 +14,7 @@ from typing import ClassVar
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from calais.minidriver.injection import absent
-from calais.minidriver.pins import Role
+from calais.minidriver.pins import Pin, Role
 
 NEW_PLACE = "new"
 
@@ -87,3 +87,18 @@ class Administration:
             NotAuthenticated, NotFound, Unsupported: as ``make_key``.
         """
         absent("deleting keys")
+
+    def initialise(self, pin: Pin, admin_key: bytes | None, card_id: bytes) -> None:  # noqa: ARG002
+        """Make a blank card ready for use: with a PIN, an administrator's key or none, and without keys.
+
+        Args:
+            pin: the user's first PIN.
+            admin_key: the administrator's key; ``None`` = the card gets none.
+            card_id: 16 bytes, another one for each card.
+
+        Raises:
+            BadParameter: a value of a length that the card has not; it was not asked.
+            WinError: ERROR_FILE_EXISTS, the card is initialised; nothing was changed.
+            Unsupported: cards of this kind come initialised; or policy forbids it.
+        """
+        absent("initialising a blank card")

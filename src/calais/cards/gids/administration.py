@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calais.cards.gids import bookkeeping, listing
+from calais.cards.gids import bookkeeping, filesystem, listing
 from calais.cards.gids.bookkeeping import NewContainer
+from calais.cards.gids.initialise import initialise
 from calais.cards.gids.keys import BITS_OF
 from calais.cards.gids.policy import WRITE
 from calais.cards.gids.spec import Algorithm
 from calais.cards.gids.view import CardView
 from calais.minidriver.administration import NEW_PLACE, Administration, Erased, KeyOrder, KeyPurpose
 from calais.minidriver.containers import AT_KEYEXCHANGE, AT_SIGNATURE
-from calais.minidriver.pins import Role
+from calais.minidriver.pins import Pin, Role
 from calais.win.errors import BadParameter
 
 ALGORITHM_NAMES = {
@@ -80,3 +81,15 @@ class GidsAdministration(Administration):
         if certificate:
             bookkeeping.delete_certificate(self.view, index)
         return Erased(key=False, certificate=certificate)
+
+    def initialise(self, pin: Pin, admin_key: bytes | None, card_id: bytes) -> None:
+        """See ``initialise``; the card has another identity afterwards."""
+        filesystem.refuse_read_only(self.view)
+        memo = self.view.memo
+        try:
+            initialise(self.view.tx, pin=pin, admin_key=admin_key, card_id=card_id)
+        finally:
+            driver = memo.driver
+            memo.forget()
+            memo.driver = driver
+        self.view.prove_card()
