@@ -59,7 +59,7 @@ class Authority:
         ]
         name = name_of(common_name)
         builder = _builder(name, name, key.public_key(), random, now, extensions)
-        return cls(builder.sign(key, hashes.SHA256()), key)
+        return cls(_signed(builder, key), key)
 
     def issue(
         self,
@@ -73,7 +73,12 @@ class Authority:
         ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         all_of_them = [(extension, isinstance(extension, x509.KeyUsage)) for extension in (*extensions, ours)]
         subject, issuer = name_of(common_name), self.certificate.subject
-        return _builder(subject, issuer, public_key, random, now, all_of_them).sign(self.key, hashes.SHA256())
+        return _signed(_builder(subject, issuer, public_key, random, now, all_of_them), self.key)
+
+
+def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    # RFC 6979: all randomness is passed in
+    return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
 
 
 def _builder(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from calais.cards.authority import Authority
 from calais.cards.base import BytesMemory, VirtualCard
 from calais.cards.gids import personalise as gids
 from calais.cards.piv import spec
@@ -18,6 +15,7 @@ from calais.cards.piv.card_authority import default_keys
 from calais.cards.piv.card_keys import PrivateKey
 from calais.cards.piv.image import load_image
 from calais.cards.piv.personalise import MADE, Keys, new_card, virtual_card
+from calais.testing.seeds import seeded, seeded_rsa_key
 from calais.win.errors import BadParameter
 
 NO_GUID = bytes(spec.GUID_SIZE)  # a CHUID whose GUID is not filled: the card then has no names of its own
@@ -46,13 +44,12 @@ def virtual_piv(  # noqa: PLR0913 - each is an independent property of a card
         management_key_algorithm: ``"3DES"``, ``"AES128"``, ``"AES192"`` or ``"AES256"``; told by the length if not
             given, 24 = 3DES.
         keys: ``{0x9A: (private_key, certificate or None), …}``; by default RSA-2048 in 9A and 9D and P-256 in 9C, with
-            certificates from a test authority. The RSA keys are the same for all cards of one process, because making
-            one takes long; cards with a ``seed`` have them, too.
+            certificates from a test authority.
         chuid_guid: 16 bytes as in tag 34; ``b""`` = no CHUID at all; ``None`` = random.
         container_names: ``"volatile"`` makes the names change at every enumeration (a CHUID without a GUID).
         read_only: the card has no management key.
         extended: whether it knows extended lengths.
-        seed: makes the card's randomness reproducible.
+        seed: makes the card's randomness reproducible, but for the RSA keys that it generates itself.
         image: a folder with the contents of a real card.
 
     Raises:
@@ -73,7 +70,7 @@ def virtual_piv(  # noqa: PLR0913 - each is an independent property of a card
         puk=puk,
         management_key=management_key,
         management_key_algorithm=management_key_algorithm,
-        keys=_default_keys(random) if keys is None and image is None else keys,
+        keys=_default_keys(random, seed) if keys is None and image is None else keys,
         chuid_guid=chuid_guid,
         read_only=read_only,
         extended=extended,
@@ -105,20 +102,20 @@ def virtual_gids(  # noqa: PLR0913 - each is an independent property of a card
         admin_key: 24 bytes of 3DES, or 16, 24 or 32 of AES; ``None`` = a card without one.
         admin_key_algorithm: ``"3DES"`` or ``"AES"``; told by the length if not given, 24 = 3DES.
         keys: ``[(container_name or None, key_spec, private_key, certificate or None), …]``; the first is the default
-            container. By default one RSA-2048 exchange key with a certificate from a test authority; the key is the
-            same for all cards of one process.
+            container. By default one RSA-2048 exchange key with a certificate from a test authority.
         card_id: 16 bytes; ``None`` = random.
         read_only: nothing but the PIN can be changed.
         session_pins: whether the card makes session PINs.
         blank: the applet can be selected and waits for its initialisation.
         contactless: the card is reached over its contactless interface.
         extended: whether it knows extended lengths.
-        seed: makes the card's randomness reproducible.
+        seed: makes the card's randomness reproducible, but for the RSA keys that it generates itself.
 
     Raises:
         BadParameter: a value that a card cannot have.
     """
     random = seeded(seed)
+    known = None if seed is None or keys is not None else seeded_rsa_key(seed, "GIDS")
     memory = BytesMemory()
     gids.new_gids_card(
         memory,
@@ -127,7 +124,7 @@ def virtual_gids(  # noqa: PLR0913 - each is an independent property of a card
         puk=puk,
         admin_key=admin_key,
         admin_key_algorithm=admin_key_algorithm,
-        keys=gids.default_keys(random, gids.MADE, known=test_rsa_key("GIDS")) if keys is None else keys,
+        keys=gids.default_keys(random, gids.MADE, known=known) if keys is None else keys,
         card_id=card_id,
         read_only=read_only,
         session_pins=session_pins,
@@ -136,19 +133,6 @@ def virtual_gids(  # noqa: PLR0913 - each is an independent property of a card
         extended=extended,
     )
     return gids.virtual_card(memory, random)
-
-
-def seeded(seed: int | str | bytes | None) -> Callable[[int], bytes]:
-    """Randomness: the machine's own, or (with a seed) the same bytes in every run."""
-    if seed is None:
-        return os.urandom
-    start = seed if isinstance(seed, bytes) else str(seed).encode()
-    rolls = iter(range(1 << 62))
-
-    def random(size: int) -> bytes:
-        return hashlib.shake_256(start + b":" + str(next(rolls)).encode()).digest(size)
-
-    return random
 
 
 @cache
@@ -161,9 +145,8 @@ def test_rsa_key(name: str) -> rsa.RSAPrivateKey:
 test_rsa_key.__test__ = False  # type: ignore[attr-defined]  # its name begins as a test's does
 
 
-def _default_keys(random: Callable[[int], bytes]) -> Keys:
-    known: dict[int, PrivateKey] = {
-        spec.REF_PIV_AUTH: test_rsa_key("9A"),
-        spec.REF_KEY_MANAGEMENT: test_rsa_key("9D"),
-    }
-    return default_keys(random, MADE, Authority.create("Calais Test CA", random, MADE), known=known)
+def _default_keys(random: Callable[[int], bytes], seed: int | str | bytes | None) -> Keys:
+    known: dict[int, PrivateKey] = {}
+    if seed is not None:
+        known = {ref: seeded_rsa_key(seed, f"{ref:02X}") for ref in (spec.REF_PIV_AUTH, spec.REF_KEY_MANAGEMENT)}
+    return default_keys(random, MADE, known=known)

@@ -56,7 +56,7 @@ def sign_content(content_type: str, content: bytes, random: Random, now: datetim
     use = x509.ExtendedKeyUsage([OID_CONTENT_SIGNING])
     signer = issuer.issue("Calais Content Signer", key.public_key(), random, now, key_usage("digital_signature"), use)
     attributes = _attributes(content_type, content, signer, now)
-    signature = key.sign(tlv.build(SET, attributes), ec.ECDSA(hashes.SHA256()))
+    signature = key.sign(tlv.build(SET, attributes), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
     signed = tlv.build(
         SEQUENCE,
         _integer(3),
