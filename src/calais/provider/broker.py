@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from calais.minidriver.api import Minidriver
 from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import Pin
+from calais.provider.caller import Caller
 from calais.provider.pincache import CachePolicy, PinCache, PinName
 from calais.provider.prompt import PinRequest, Prompt
 from calais.resource.clock import Clock
@@ -81,9 +82,9 @@ class PinBroker:
         self.cache = cache or PinCache()
         self._clock = clock
 
-    def quietly(self) -> PinBroker:
-        """A broker of the same PINs who asks nobody."""
-        return PinBroker(None, self._clock, self.cache)
+    def seen_by(self, caller: Caller) -> PinBroker:
+        """A broker of the same PINs for ``caller``; a silent one asks nobody."""
+        return PinBroker(None if caller.silent else self.prompt, self._clock, self.cache)
 
     def perform(self, seat: Seat, use: PinUse, operation: Job[T]) -> T:
         """Do ``operation``, with the PIN of ``use`` if the card wants it.

@@ -12,6 +12,7 @@ from calais.minidriver.api import CardIdentity, Minidriver
 from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import Pin, PinStatus, Role
 from calais.provider.broker import PinBroker, PinUse, is_always
+from calais.provider.caller import Caller
 from calais.provider.container import Container, Containers
 from calais.provider.policy import Policy
 from calais.resource.readers import Reader
@@ -188,9 +189,9 @@ class Card:
 
         return self.run(job)
 
-    def quietly(self) -> Card:
-        """This card for a caller who does not want anybody to be asked; what is remembered is shared."""
-        desk = replace(self._desk, broker=self.broker.quietly())
+    def seen_by(self, caller: Caller) -> Card:
+        """This card for ``caller``; what is remembered of the card is shared."""
+        desk = replace(self._desk, broker=self.broker.seen_by(caller))
         return Card(self._reader, desk, self.identity, self.name, self.atr)
 
     # --- PINs ---

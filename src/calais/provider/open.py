@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from calais.minidriver.pins import Pin
+from calais.provider.caller import Caller
 from calais.provider.card import Card
 from calais.provider.container import Container
 from calais.provider.handles import CspContext, KspKey, OpenKey
@@ -101,7 +102,7 @@ class CardKeys:
 
     def _container(self, name: ContainerName, *, silent: bool) -> Container:
         for card in self._cards(name.reader):
-            found = _find(card.quietly() if silent else card, name.container)
+            found = _find(card.seen_by(Caller(silent=silent)), name.container)
             if found is not None:
                 return found
         what = f"container {name.container!r}" if name.container else "default container"
