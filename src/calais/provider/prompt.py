@@ -1,12 +1,16 @@
-"""Asking a person for a PIN: what is asked, and who answers.
+"""Asking a person: for a PIN, for a last try, for a card. What is asked, and who answers.
 
-A prompt is never asked inside a card transaction, so it may take as long as people take.
+A prompt is never asked inside a card transaction, so it may take as long as people take. Every prompt can ``ask`` for
+a PIN; ``confirm`` and ``insert_card`` are for those that can. Without ``confirm`` the last try of a PIN is never used;
+without ``insert_card`` a missing card is an error at once.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from calais.minidriver.pins import Pin
 
@@ -23,6 +27,9 @@ class PinRequest:
         attempts_left: tries that are left; ``None`` when the card does not say. 1 = the last one.
         reason: why it is asked (again), one sentence, or "".
         retry: a PIN that was given or remembered earlier has been refused.
+        caller: the program that wants the key (see ``program_name``), or "".
+        text: what that program wishes to be said besides (PP_PIN_PROMPT_STRING), or "".
+        window: its window, over which a prompt with a window appears (PP_CLIENT_HWND).
     """
 
     reader: str
@@ -32,6 +39,9 @@ class PinRequest:
     attempts_left: int | None = None
     reason: str = ""
     retry: bool = False
+    caller: str = ""
+    text: str = ""
+    window: int | None = None
 
     @property
     def is_last_try(self) -> bool:
@@ -39,8 +49,60 @@ class PinRequest:
         return self.attempts_left == 1
 
 
+@dataclass(frozen=True, slots=True)
+class CardRequest:
+    """What a person needs to know to insert the right card.
+
+    Attributes:
+        reader: name of the reader that it belongs into, or "" for any.
+        container: name of the container that is wanted, or "".
+        purpose: what the card is for, e.g. ``"sign"``, or "".
+        reason: why it is asked, one sentence, or "".
+        caller, text, window: as in ``PinRequest``.
+    """
+
+    reader: str = ""
+    container: str = ""
+    purpose: str = ""
+    reason: str = ""
+    caller: str = ""
+    text: str = ""
+    window: int | None = None
+
+
 class Prompt(Protocol):
     """Who answers. Only an answer that was just given may be used for the last try of a PIN."""
 
     def ask(self, request: PinRequest) -> Pin | None:
         """The PIN, or ``None`` when the person gave up."""
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A prompt that can also put the question whether the last try shall be used."""
+
+    def confirm(self, request: PinRequest) -> bool:
+        """Whether the person, told that a wrong PIN now blocks it, wants to go on."""
+
+
+@runtime_checkable
+class AskingForCards(Protocol):
+    """A prompt that can also ask for a card."""
+
+    def insert_card(self, request: CardRequest) -> bool:
+        """Whether to look for the card again; ``False`` = the person gave up."""
+
+
+def asks_for_cards(prompt: Prompt | None) -> bool:
+    """Whether somebody can be asked to insert a card."""
+    return isinstance(prompt, AskingForCards)
+
+
+def insert_card(prompt: Prompt | None, request: CardRequest) -> bool:
+    """Ask for a card; ``False`` when the person gave up or nobody can be asked. Never call it in a transaction."""
+    return isinstance(prompt, AskingForCards) and prompt.insert_card(request)
+
+
+def program_name() -> str:
+    """What the program that runs is called."""
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "python"
