@@ -33,7 +33,21 @@ def is_one_call(function):
     return isinstance(statement.value, ast.Call)
 
 
-@pytest.mark.parametrize("path", sorted(WINAPI.glob("*.py")), ids=lambda path: path.name)
+def sources(module):
+    """The texts of a module, or of all that a package of faces is made of."""
+    path = Path(module.__file__)
+    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    return [each.read_text(encoding="utf-8") for each in files]
+
+
+def module_of(path):
+    """Which module shows the faces of a file: itself, or the package it is in."""
+    return path.relative_to(WINAPI).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(WINAPI.rglob("*.py")), ids=lambda path: path.relative_to(WINAPI).as_posix().replace("/", "-")
+)
 def test_the_body_of_every_face_is_one_call(path):
     assert [face.name for face in faces(path.read_text(encoding="utf-8")) if not is_one_call(face)] == []
 
@@ -56,13 +70,13 @@ def test_anything_else_is_refused(body):
 @pytest.mark.parametrize("module", MODULES)
 def test_the_table_lists_the_faces_with_their_arguments(module):
     loaded = importlib.import_module(f"calais.winapi.{module}")
-    tree = faces(Path(loaded.__file__).read_text(encoding="utf-8"))
+    tree = [face for source in sources(loaded) for face in faces(source)]
     written = {face.name: " ".join(inspect.signature(getattr(loaded, face.name)).parameters) for face in tree}
     assert written == {row["function"]: row["arguments"] for row in TABLE if row["module"] == module}
 
 
 def test_every_module_of_faces_is_in_the_table():
-    with_faces = {path.stem for path in WINAPI.glob("*.py") if faces(path.read_text(encoding="utf-8"))}
+    with_faces = {module_of(path) for path in WINAPI.rglob("*.py") if faces(path.read_text(encoding="utf-8"))}
     assert with_faces == set(MODULES)
 
 

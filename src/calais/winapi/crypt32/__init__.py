@@ -1,0 +1,23 @@
+"""Certificate stores, contexts, properties and the way to the key, under Microsoft's names.
+
+Out-parameters are returned, failure raises ``calais.win.errors.WinError``; handles are objects, ``None`` is NULL.
+Source: wincrypt.h and Microsoft's documentation of each function.
+"""
+
+# Every constant and structure of the header is part of this module, under its own name.
+# ruff: noqa: F403
+
+from __future__ import annotations
+
+from calais.store.api import AcquiredKey as AcquiredKey
+from calais.store.finding import CertHash as CertHash
+from calais.store.model import CertificateContext as CertificateContext
+from calais.store.stores import Store as _Store
+from calais.win.codes import *
+from calais.win.flags import *
+from calais.win.structs import *
+from calais.winapi.crypt32.contexts import *
+from calais.winapi.crypt32.keys import *
+from calais.winapi.crypt32.stores import *
+
+HCERTSTORE = _Store
