@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from calais.cards.registry import identify
 from calais.provider.broker import PinBroker
 from calais.provider.card import Card, Desk
+from calais.provider.choosing import Choosing
 from calais.provider.open import CardKeys
 from calais.provider.policy import Policy
 from calais.provider.prompt import Prompt
@@ -66,6 +67,7 @@ class System:
         self.stores = stores
         self.keys = CardKeys(self._cards_for_keys)
         self.broker = PinBroker(prompt, self.clock)
+        self.choosing = Choosing(self, self.broker)
         self.virtual = virtual
         self.notes: list[str] = []
         self._slots = Slots()
