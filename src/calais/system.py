@@ -24,6 +24,7 @@ from calais.resource.readers import Reader
 from calais.resource.real import RealReaders
 from calais.resource.slots import Port, ReaderStatus, Slots, Source
 from calais.resource.virtual import DEFAULT_READER, VirtualReaders
+from calais.store.api import Settings
 from calais.store.database import open_database
 from calais.store.locations import SystemStores
 from calais.store.objects import CertificateStore
@@ -101,7 +102,8 @@ class System:
 
         Raises:
             BadParameter: a policy file is wrong.
-            WinError: the stores cannot be opened.
+
+        The stores are opened when they are first used; that raises ``WinError`` when they cannot be.
         """
         places = Places.of(home)
         return cls(
@@ -284,6 +286,11 @@ class System:
         return self.cards()
 
     # --- stores ---
+
+    @property
+    def settings(self) -> Settings:
+        """The current user's small named values that are no certificates."""
+        return self.stores.database.settings()
 
     def store(self, name: str = "My") -> CertificateStore:
         """The current user's store ``name``.

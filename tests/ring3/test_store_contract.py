@@ -48,6 +48,44 @@ def all_rows(backing):
         return look.rows(None, EVERYTHING)
 
 
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_setting_that_was_never_put_is_none(database):
+    settings = database.settings()
+    assert (settings.get("card", "x"), settings.items("card"), settings.delete("card", "x")) == (None, {}, False)
+
+
+def test_settings_come_in_the_order_first_put_and_the_last_value_counts(database):
+    settings = database.settings()
+    for name, value in (("b", b"1"), ("a", b"2"), ("c", b"\0\xff"), ("b", b"")):
+        settings.put("card", name, value)
+    assert list(database.settings().items("card").items()) == [("b", b""), ("a", b"2"), ("c", b"\0\xff")]
+    assert settings.get("card", "b") == b""
+
+
+def test_a_setting_put_anew_is_the_last(database):
+    settings = database.settings()
+    for name in "ab":
+        settings.put("card", name, b"x")
+    assert settings.delete("card", "a")
+    settings.put("card", "a", b"y")
+    assert list(settings.items("card")) == ["b", "a"]
+
+
+def test_settings_are_apart_by_kind_name_and_location(database):
+    database.settings().put("card", "a", b"1")
+    database.settings(2).put("card", "a", b"2")
+    database.settings().put("csp", "a", b"3")
+    database.settings().put("card", "A", b"4")
+    found = [database.settings(place).get(kind, name) for place, kind, name in ((1, "card", "a"), (2, "card", "a"))]
+    assert found == [b"1", b"2"]
+    assert database.settings().items("card") == {"a": b"1", "A": b"4"}
+    assert database.settings().delete("csp", "a")
+    assert database.settings().get("card", "a") == b"1"
+    assert database.names(1) == []
+
+
 # --- databases --------------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +277,64 @@ def test_a_giant_property_comes_back_whole(backing):
     giant = bytes(range(256)) * 40_000
     put(backing, A, p32768=giant)
     assert all_rows(backing)[0].properties[32768] == giant
+
+
+# --- kinds of rows ----------------------------------------------------------------------------------------------------
+
+CRL = certs.tlv(0x30, certs.tlv(0x30, b"\x30\x00", certs.raw_name("CA"), b"\x17\x00"), b"\x30\x00", b"\x03\x00")
+VERSIONED = certs.tlv(0x30, certs.tlv(0x30, b"\x02\x01\x01", b"\x30\x00", certs.raw_name("CA")), b"\x30\x00")
+
+
+def test_a_crl_is_filed_beside_certificates_and_never_among_them(backing):
+    put(backing, A)
+    with backing.writing() as look:
+        row = look.put(CRL, {11: b"name"}, 33)
+    assert (row.kind, row.properties) == (33, {3: sha1(CRL), 11: b"name"})
+    assert [each.encoded for each in all_rows(backing)] == [A]
+    with backing.writing() as look:
+        assert look.rows(None, 9, None, 33) == [row]
+        assert (look.count(9), look.count(9, 33), look.count(9, 34)) == (1, 1, 0)
+        assert (look.get(sha1(CRL)), look.get(sha1(CRL), 33), look.get(sha1(CRL), 34)) == (None, row, None)
+        assert look.get(sha1(A)).kind == 32
+
+
+def test_a_crl_is_found_by_its_hash_and_its_issuer(backing):
+    by_issuer = Lookup(Index.ISSUER, filing.digest(certs.raw_name("CA")))
+    with backing.writing() as look:
+        rows = [look.put(der, {}, 33) for der in (CRL, VERSIONED)]
+        assert look.rows(None, 9, Lookup(Index.SHA1, filing.digest(sha1(CRL))), 33) == rows[:1]
+        assert look.rows(None, 9, by_issuer, 33) == rows[::-1]
+        assert look.rows(None, 9, by_issuer) == []
+
+
+def test_what_cannot_be_read_is_a_crl_or_ctl_all_the_same(backing):
+    with backing.writing() as look:
+        for kind, encoded in ((33, b"\x30\x80"), (33, b""), (34, b"anything")):
+            look.put(encoded, {}, kind)
+        assert [len(look.rows(None, 9, None, kind)) for kind in (32, 33, 34)] == [0, 2, 1]
+
+
+def test_kinds_with_one_hash_do_not_touch_each_other(backing):
+    with backing.writing() as look:
+        for kind in (32, 33, 34):
+            look.put(A, {3: b"same", 11: bytes((kind,))}, kind)
+        assert look.alter(b"same", {11: b"new"}, 33)
+        assert look.remove(b"same", 34)
+        assert not look.remove(b"same", 34)
+        assert not look.alter(b"same", {11: b"new"}, 34)
+    with backing.writing() as look:
+        found = [look.get(b"same", kind) for kind in (32, 33, 34)]
+        assert [row and row.properties[11] for row in found] == [b"\x20", b"new", None]
+        assert look.alter(b"same", {3: b"other"}, 33)
+        assert (look.get(b"same", 33), look.get(b"other", 33).encoded, look.get(b"same").encoded) == (None, A, A)
+
+
+def test_a_store_that_is_dropped_takes_its_crls_along(database):
+    with database.backing(1, "X").writing() as look:
+        look.put(CRL, {}, 33)
+    assert database.drop(1, "X")
+    with database.backing(1, "X").reading() as look:
+        assert look.count(9, 33) == 0
 
 
 # --- stores on a database ---------------------------------------------------------------------------------------------

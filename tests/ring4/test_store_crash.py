@@ -1,5 +1,7 @@
 """What was committed is there after any crash, and errors of the disk lose nothing."""
 
+import gzip
+import hashlib
 import os
 import random
 import resource
@@ -14,13 +16,13 @@ from pathlib import Path
 
 import certs
 import pytest
+import sqlalchemy as sa
 
-from calais.store import sql
 from calais.store.database import open_database
 from calais.store.locations import SystemStores
 from calais.store.memory import MemoryDatabase
 from calais.store.objects import CertificateStore
-from calais.store.sql import SqlDatabase
+from calais.store.sql import SqlDatabase, migrations, schema
 from calais.win.codes import Code
 from calais.win.errors import WinError
 from calais.win.flags import AddDisposition, PropId
@@ -272,13 +274,78 @@ def test_a_store_of_an_earlier_version_is_brought_up(tmp_path, monkeypatch):
     def second(connection):
         connection.exec_driver_sql("CREATE TABLE later (x INTEGER)")
 
-    monkeypatch.setattr(sql, "MIGRATIONS", (*sql.MIGRATIONS, second))
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, second))
     provider = SystemStores(SqlDatabase(path))
     assert [each.der for each in CertificateStore.open(provider)] == [A]
     provider.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(len(migrations.MIGRATIONS),)]
     connection.close()
+
+
+def old_store(path):
+    """A store as the first version of the schema left it: three certificates in My, one in Other, one of Bob's."""
+    path.write_bytes(gzip.decompress((SUPPORT / "store_v1.db.gz").read_bytes()))
+    return path
+
+
+def shape(path):
+    """Columns, indexes and foreign keys of every table."""
+    with sqlite3.connect(path) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        made = {
+            (table, pragma): sorted(
+                tuple(row[1:]) for row in connection.execute(f"PRAGMA {pragma}({table})") if row[1] != "sequence"
+            )
+            for table in tables
+            for pragma in ("table_info", "index_list", "foreign_key_list")
+        }
+        made["indexes"] = sorted(
+            connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'"), key=str
+        )
+    connection.close()
+    return made
+
+
+def test_a_store_of_the_first_version_is_brought_up_in_place(tmp_path):
+    path = old_store(tmp_path / "store.db")
+    database = SqlDatabase(path)
+    provider = SystemStores(database)
+    store = CertificateStore.open(provider)
+    assert [each.friendly_name for each in store] == ["number 3", "number 2", "number 1"]
+    assert store.get(sha1(certs.raw_tbs(serial=b"\x02"))).friendly_name == "number 2"
+    assert len(CertificateStore.open(provider, "Other")) == 1
+    database.settings().put("card", "mine", b"{}")
+    store.add(A)
+    with database.backing(1, "My").writing() as look:
+        assert look.put(A, {}, 33).key > 7
+    bob = CertificateStore.open(SystemStores(SqlDatabase(path, account="bob")))
+    assert [each.der for each in bob] == [certs.raw_tbs(serial=b"\x05")]
+    bob.add(B)
+    provider.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_store_that_was_brought_up_has_the_shape_of_a_new_one_and_both_that_of_the_tables(tmp_path):
+    SqlDatabase(old_store(tmp_path / "old.db")).close()
+    SqlDatabase(tmp_path / "new.db").close()
+    assert shape(tmp_path / "old.db") == shape(tmp_path / "new.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'tables.db'}")
+    schema.metadata.create_all(engine)
+    engine.dispose()
+    assert without_order(shape(tmp_path / "tables.db")) == without_order(shape(tmp_path / "new.db"))
+
+
+def without_order(made):
+    return {key: sorted(str(row) for row in rows) for key, rows in made.items()}
+
+
+def sha1(der):
+    return hashlib.sha1(der).digest()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
@@ -289,7 +356,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
         connection.exec_driver_sql("CREATE TABLE later (x INTEGER)")
         connection.exec_driver_sql("CREATE TABLE later (x INTEGER)")
 
-    monkeypatch.setattr(sql, "MIGRATIONS", (*sql.MIGRATIONS, half))
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, half))
     with pytest.raises(WinError):
         SqlDatabase(path)
     monkeypatch.undo()
@@ -311,15 +378,47 @@ def test_errors_do_not_show_what_was_to_be_stored(tmp_path):
     database.close()
 
 
+def use(database):
+    assert database.names(1) == []
+    database.close()
+
+
+def test_a_database_is_opened_when_it_is_first_used_and_says_then_why_it_cannot_be(tmp_path):
+    path = tmp_path / "directory"
+    path.mkdir()
+    database = open_database(str(path))
+    for attempt in (
+        lambda: database.settings().get("card", "x"),
+        lambda: CertificateStore.open(SystemStores(database)),
+        lambda: database.names(1),
+    ):
+        with pytest.raises(WinError) as caught:
+            attempt()
+        assert caught.value.code == Code.ERROR_PATH_NOT_FOUND
+    path.rmdir()
+    assert database.names(1) == []
+    assert path.is_file()
+    database.close()
+
+
+def test_a_database_that_was_closed_before_it_was_opened_stays_closed(tmp_path):
+    database = open_database(str(tmp_path / "store.db"))
+    database.close()
+    with pytest.raises(WinError) as caught:
+        database.names(1)
+    assert caught.value.code == Code.ERROR_INVALID_HANDLE
+    assert not (tmp_path / "store.db").exists()
+
+
 def test_the_database_is_the_one_that_is_named(tmp_path, monkeypatch):
     assert isinstance(open_database("memory:"), MemoryDatabase)
     for url in (str(tmp_path / "a.db"), f"sqlite:///{tmp_path / 'b.db'}"):
-        open_database(url).close()
-    open_database(home=tmp_path / "home").close()
+        use(open_database(url))
+    use(open_database(home=tmp_path / "home"))
     monkeypatch.setenv("CALAIS_HOME", str(tmp_path / "by-home"))
-    open_database().close()
+    use(open_database())
     monkeypatch.setenv("CALAIS_STORE", str(tmp_path / "named.db"))
-    open_database(home=tmp_path / "not-this").close()
+    use(open_database(home=tmp_path / "not-this"))
     made = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*.db"))
     assert made == ["a.db", "b.db", "by-home/store.db", "home/store.db", "named.db"]
 

@@ -15,7 +15,7 @@ from calais.system import System, current, open_card
 from calais.testing import FakeClock, FixedPrompt, local_system, virtual_piv
 from calais.transport.base import Exchange
 from calais.win.codes import Code
-from calais.win.errors import BadParameter, CardRemoved, NoCard, NotFound, ReaderUnavailable
+from calais.win.errors import BadParameter, CardRemoved, NoCard, NotFound, ReaderUnavailable, WinError
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -66,6 +66,24 @@ def test_a_system_keeps_everything_under_its_home(tmp_path):
     assert (tmp_path / "home" / "store.db").exists()
     with System.local(tmp_path / "home") as system, system.store() as store:
         assert len(store) == 1
+
+
+def test_a_system_whose_store_cannot_be_opened_does_everything_else(tmp_path):
+    (tmp_path / "store.db").mkdir()
+    with System.local(tmp_path) as system:
+        system.insert(card(0x9A), reader="Desk")
+        assert system.card("Desk").containers
+        with pytest.raises(WinError):
+            system.store()
+        with pytest.raises(WinError):
+            system.settings.get("card", "x")
+
+
+def test_a_system_keeps_settings_between_runs(tmp_path):
+    with System.local(tmp_path) as system:
+        system.settings.put("card", "mine", b"{}")
+    with System.local(tmp_path) as system:
+        assert system.settings.items("card") == {"mine": b"{}"}
 
 
 def test_a_policy_file_is_read_and_a_wrong_one_named(tmp_path):

@@ -32,15 +32,23 @@ class Index(StrEnum):
     PUBLIC_KEY = "public_key"
 
 
-class Row(NamedTuple):
-    """One filed certificate.
+CERTIFICATE = 32
+CRL = 33
+CTL = 34
+"""The kinds of rows: the numbers that stand for certificates, CRLs and CTLs in serialized stores."""
 
-    ``key``: its place in the order of adding, rising and never used twice; ``properties``: id to stored bytes.
+
+class Row(NamedTuple):
+    """One filed certificate, CRL or CTL.
+
+    ``key``: its place in the order of adding, rising and never used twice; ``properties``: id to stored bytes;
+    ``kind``: CERTIFICATE, CRL or CTL. What is filed under one kind is never seen by looking for another.
     """
 
     key: int
     encoded: bytes
     properties: dict[int, bytes]
+    kind: int = CERTIFICATE
 
 
 class Lookup(NamedTuple):
@@ -53,36 +61,37 @@ class Lookup(NamedTuple):
 class Reading(Protocol):
     """One consistent look at a backing."""
 
-    def count(self, limit: int) -> int:
-        """How many certificates there are; nobody counts further than ``limit``."""
+    def count(self, limit: int, kind: int = CERTIFICATE) -> int:
+        """How many of this kind there are; nobody counts further than ``limit``."""
 
     def change(self) -> int:
         """The change counter: it has risen when anything differs from an earlier look."""
 
-    def rows(self, below: int | None, limit: int, lookup: Lookup | None = None) -> list[Row]:
-        """The newest ``limit`` certificates, newest first.
+    def rows(self, below: int | None, limit: int, lookup: Lookup | None = None, kind: int = CERTIFICATE) -> list[Row]:
+        """The newest ``limit`` of this kind, newest first.
 
         Args:
             below: only those with a key less than this.
             limit: how many at most.
             lookup: only those filed there.
+            kind: CERTIFICATE, CRL or CTL.
         """
 
 
 class Writing(Reading, Protocol):
     """One transaction: all of it is kept, or nothing."""
 
-    def get(self, identity: bytes) -> Row | None:
-        """The certificate filed under this SHA-1."""
+    def get(self, identity: bytes, kind: int = CERTIFICATE) -> Row | None:
+        """What is filed under this SHA-1."""
 
-    def put(self, encoded: bytes, properties: Mapping[int, bytes]) -> Row:
-        """File a certificate under its property 3, else its SHA-1, in place of what is filed there."""
+    def put(self, encoded: bytes, properties: Mapping[int, bytes], kind: int = CERTIFICATE) -> Row:
+        """File a certificate, CRL or CTL under its property 3, else its SHA-1, in place of what is filed there."""
 
-    def alter(self, identity: bytes, changes: Mapping[int, bytes | None]) -> bool:
-        """Set or (``None``) delete properties of the certificate filed there; whether there is one."""
+    def alter(self, identity: bytes, changes: Mapping[int, bytes | None], kind: int = CERTIFICATE) -> bool:
+        """Set or (``None``) delete properties of what is filed there; whether there is anything."""
 
-    def remove(self, identity: bytes) -> bool:
-        """Take out the certificate filed there; whether there was one."""
+    def remove(self, identity: bytes, kind: int = CERTIFICATE) -> bool:
+        """Take out what is filed there; whether there was anything."""
 
 
 class Backing(Protocol):
@@ -99,6 +108,25 @@ class Backing(Protocol):
         """Change it; committed when the block ends, undone when it raises."""
 
 
+class Settings(Protocol):
+    """Small named values of one user that are no certificates: ``kind`` says whose, as ``"card"`` or ``"csp"``.
+
+    Names compare byte for byte. Every method raises ``WinError`` as ``Backing`` does.
+    """
+
+    def get(self, kind: str, name: str) -> bytes | None:
+        """The value, or ``None``."""
+
+    def put(self, kind: str, name: str, value: bytes) -> None:
+        """Set it, in one committed transaction; one that was there keeps its place in the order."""
+
+    def delete(self, kind: str, name: str) -> bool:
+        """Remove it; whether it was there."""
+
+    def items(self, kind: str) -> dict[str, bytes]:
+        """All of one kind, in the order in which they were first put."""
+
+
 class Database(Protocol):
     """Named stores. ``location`` is Windows' number (1 = current user …); names compare without case."""
 
@@ -113,6 +141,9 @@ class Database(Protocol):
 
     def drop(self, location: int, name: str) -> bool:
         """Remove the store with its contents; whether it existed."""
+
+    def settings(self, location: int = 1) -> Settings:
+        """The named values of this location."""
 
     def close(self) -> None:
         """Let go of files and connections."""

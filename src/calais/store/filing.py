@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from calais.store import certificate, properties
-from calais.store.api import Index
+from calais.store import certificate, der, properties
+from calais.store.api import CERTIFICATE, CRL, Index
 from calais.store.certificate import Outline
 from calais.win.errors import BadData
 from calais.win.flags import PropId
@@ -24,18 +24,40 @@ def digest(value: bytes) -> bytes:
     return hashlib.sha256(value).digest()[:DIGEST_SIZE]
 
 
-def digests(encoded: bytes, stored: Mapping[int, bytes]) -> dict[Index, bytes]:
-    """The digest of every index; where a certificate has no such value, of nothing."""
+def filed(digest_of_value: bytes, kind: int) -> bytes:
+    """A digest as a database keeps it: no two kinds share one, so that one index serves them all."""
+    return digest_of_value if kind == CERTIFICATE else digest(kind.to_bytes(4, "big") + digest_of_value)
+
+
+def digests(encoded: bytes, stored: Mapping[int, bytes], kind: int = CERTIFICATE) -> dict[Index, bytes]:
+    """The digest of every index; where there is no such value, of nothing."""
+    values = dict.fromkeys(Index, b"")
+    if kind == CERTIFICATE:
+        values |= _of_certificate(encoded, stored)
+    elif kind == CRL:
+        values[Index.ISSUER] = _issuer_of_crl(encoded)
+    values[Index.SHA1] = identity(encoded, stored)
+    return {index: digest(value) for index, value in values.items()}
+
+
+def _of_certificate(encoded: bytes, stored: Mapping[int, bytes]) -> dict[Index, bytes]:
     outline = certificate.parse(encoded)
-    values = {
-        Index.SHA1: identity(encoded, stored),
+    return {
         Index.SUBJECT: outline.subject,
         Index.ISSUER: outline.issuer,
         Index.ISSUER_SERIAL: issuer_and_serial(outline.issuer, outline.serial),
         Index.KEY_IDENTIFIER: _kept(PropId.KEY_IDENTIFIER, outline, stored),
         Index.PUBLIC_KEY: _kept(PropId.SUBJECT_PUBLIC_KEY_MD5_HASH, outline, stored),
     }
-    return {index: digest(value) for index, value in values.items()}
+
+
+def _issuer_of_crl(encoded: bytes) -> bytes:
+    """The issuer's name, DER; nothing where the outline is none (RFC 5280, 5.1: after version and algorithm)."""
+    try:
+        fields = der.read(encoded).children()[0].children()
+        return fields[1 + (fields[0].tag == der.INTEGER)].encoded
+    except (BadData, IndexError):
+        return b""
 
 
 def issuer_and_serial(issuer: bytes, serial: int) -> bytes:

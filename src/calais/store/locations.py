@@ -95,6 +95,11 @@ class SystemStores:
         self._database = database
         self._whole = whole
 
+    @property
+    def database(self) -> Database:
+        """Where the certificates are kept."""
+        return self._database
+
     def open_system(self, name: str, location: int = _USER, flags: int = 0) -> Store | None:
         """CERT_STORE_PROV_SYSTEM: a collection of physical stores.
 

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from calais.store import filing
-from calais.store.api import Lookup, Reading, Row, Writing
+from calais.store.api import CERTIFICATE, Lookup, Reading, Row, Writing
 from calais.win.flags import PropId
 
 
 @dataclass
 class _Shelves:
-    """The contents of one store: rows by identity, and the change counter."""
+    """The contents of one store: rows by kind and identity, and the change counter."""
 
-    rows: dict[bytes, Row] = field(default_factory=dict)
+    rows: dict[tuple[int, bytes], Row] = field(default_factory=dict)
     change: int = 0
 
 
@@ -63,44 +63,72 @@ class _Look:
         self._contents = contents
         self._change_after = database.last_change + 1
 
-    def count(self, limit: int) -> int:
-        return min(len(self._contents.rows), limit)
+    def count(self, limit: int, kind: int = CERTIFICATE) -> int:
+        return min(sum(row.kind == kind for row in self._contents.rows.values()), limit)
 
     def change(self) -> int:
         return self._contents.change
 
-    def rows(self, below: int | None, limit: int, lookup: Lookup | None = None) -> list[Row]:
-        chosen = [row for row in self._contents.rows.values() if below is None or row.key < below]
+    def rows(self, below: int | None, limit: int, lookup: Lookup | None = None, kind: int = CERTIFICATE) -> list[Row]:
+        rows = self._contents.rows.values()
+        chosen = [row for row in rows if row.kind == kind and (below is None or row.key < below)]
         if lookup is not None:
-            chosen = [row for row in chosen if filing.digests(row[1], row[2])[lookup.kind] == lookup.digest]
+            chosen = [row for row in chosen if filing.digests(*row[1:])[lookup.kind] == lookup.digest]
         return sorted(chosen, reverse=True, key=lambda row: row.key)[:limit]
 
-    def get(self, identity: bytes) -> Row | None:
-        return self._contents.rows.get(identity)
+    def get(self, identity: bytes, kind: int = CERTIFICATE) -> Row | None:
+        return self._contents.rows.get((kind, identity))
 
-    def put(self, encoded: bytes, stored: Mapping[int, bytes]) -> Row:
+    def put(self, encoded: bytes, stored: Mapping[int, bytes], kind: int = CERTIFICATE) -> Row:
         identity = filing.identity(encoded, stored)
         self._database.last_key += 1
-        row = Row(self._database.last_key, encoded, {**stored, int(PropId.SHA1_HASH): identity})
-        self._contents.rows[identity] = row
+        row = Row(self._database.last_key, encoded, {**stored, int(PropId.SHA1_HASH): identity}, kind)
+        self._contents.rows[kind, identity] = row
         self._contents.change = self._change_after
         return row
 
-    def alter(self, identity: bytes, changes: Mapping[int, bytes | None]) -> bool:
-        row = self._contents.rows.pop(identity, None)
+    def alter(self, identity: bytes, changes: Mapping[int, bytes | None], kind: int = CERTIFICATE) -> bool:
+        row = self._contents.rows.pop((kind, identity), None)
         if row is None:
             return False
         merged = {**row.properties, **changes}
         kept = {prop_id: value for prop_id, value in merged.items() if value is not None}
-        self._contents.rows[filing.identity(row.encoded, kept)] = row._replace(properties=kept)
+        self._contents.rows[kind, filing.identity(row.encoded, kept)] = row._replace(properties=kept)
         self._contents.change = self._change_after
         return True
 
-    def remove(self, identity: bytes) -> bool:
-        if self._contents.rows.pop(identity, None) is None:
+    def remove(self, identity: bytes, kind: int = CERTIFICATE) -> bool:
+        if self._contents.rows.pop((kind, identity), None) is None:
             return False
         self._contents.change = self._change_after
         return True
+
+
+class MemorySettings:
+    """See ``api.Settings``."""
+
+    def __init__(self, lock: threading.RLock, values: dict[tuple[str, str], bytes]) -> None:
+        self._lock = lock
+        self._values = values
+
+    def get(self, kind: str, name: str) -> bytes | None:
+        """See ``api.Settings``."""
+        return self._values.get((kind, name))
+
+    def put(self, kind: str, name: str, value: bytes) -> None:
+        """See ``api.Settings``."""
+        with self._lock:
+            self._values[kind, name] = bytes(value)
+
+    def delete(self, kind: str, name: str) -> bool:
+        """See ``api.Settings``."""
+        with self._lock:
+            return self._values.pop((kind, name), None) is not None
+
+    def items(self, kind: str) -> dict[str, bytes]:
+        """See ``api.Settings``."""
+        with self._lock:
+            return {name: value for (of, name), value in self._values.items() if of == kind}
 
 
 class MemoryDatabase:
@@ -112,6 +140,7 @@ class MemoryDatabase:
         self.last_key = 0
         self.last_change = 0
         self._names: dict[tuple[int, str], str] = {}
+        self._settings: dict[int, dict[tuple[str, str], bytes]] = {}
 
     def backing(self, location: int, name: str) -> MemoryBacking:
         """See ``api.Database``."""
@@ -134,6 +163,11 @@ class MemoryDatabase:
         self.contents.pop(place, None)
         self.last_change += 1
         return self._names.pop(place, None) is not None
+
+    def settings(self, location: int = 1) -> MemorySettings:
+        """See ``api.Database``."""
+        with self.lock:
+            return MemorySettings(self.lock, self._settings.setdefault(int(location), {}))
 
     def close(self) -> None:
         """See ``api.Database``."""
