@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from calais.minidriver.injection import absent
 from calais.minidriver.pins import Pin, Role
+
+if TYPE_CHECKING:
+    from calais.minidriver.api import ContainerEntry
 
 NEW_PLACE = "new"
 
@@ -56,6 +59,7 @@ class Administration:
 
     changed_by: ClassVar[int] = Role.ADMIN  # who may change keys and certificates
     write_policy: ClassVar[str] = ""  # the policy that forbids it, "" = none
+    has_fixed_places: ClassVar[bool] = False  # containers are where the card has a place for them
     key_algorithms: ClassVar[tuple[str, ...]] = ()  # "P256", "RSA2048" …
 
     def place(self, text: str) -> int | None:  # noqa: ARG002
@@ -65,6 +69,33 @@ class Administration:
             BadParameter: the card has no such place.
         """
         absent("naming a place for a key")
+
+    def admit_user(self) -> None:
+        """Get ready for the changes that programs make in the name of the user, by the PIN alone; changes nothing.
+
+        Raises:
+            NotAuthenticated: the PIN was not presented.
+            AccessDenied: SCARD_E_READ_ONLY_CARD, this card wants more than the PIN.
+        """
+
+    def new_container(self, name: str | None) -> ContainerEntry:  # noqa: ARG002
+        """Make a container without a key, called ``name``; ``None`` = as the card names its containers.
+
+        Raises:
+            NotAuthenticated, Unsupported: as ``make_key``.
+            BadParameter: no container can have this name.
+            WinError: NTE_EXISTS; NTE_BAD_KEYSET_PARAM, this card cannot keep this name; SCARD_E_WRITE_TOO_MANY, no room.
+        """
+        absent("making containers")
+
+    def remove_container(self, index: int) -> None:  # noqa: ARG002
+        """Delete container ``index``: its key, its certificate, and its name; another becomes the default if it was.
+
+        Raises:
+            NotFound: SCARD_E_NO_KEY_CONTAINER.
+            NotAuthenticated, Unsupported: as ``make_key``.
+        """
+        absent("deleting containers")
 
     def make_key(self, index: int | None, order: KeyOrder) -> int:  # noqa: ARG002
         """Generate or import a key, with all that other programs go by; the index of its container.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calais.cards.gids import bookkeeping, filesystem, listing
+from calais.cards.gids import bookkeeping, filesystem, keeping, listing
 from calais.cards.gids.bookkeeping import NewContainer
 from calais.cards.gids.initialise import initialise
 from calais.cards.gids.keys import BITS_OF
@@ -12,6 +12,7 @@ from calais.cards.gids.policy import WRITE
 from calais.cards.gids.spec import Algorithm
 from calais.cards.gids.view import CardView
 from calais.minidriver.administration import NEW_PLACE, Administration, Erased, KeyOrder, KeyPurpose
+from calais.minidriver.api import ContainerEntry
 from calais.minidriver.containers import AT_KEYEXCHANGE, AT_SIGNATURE
 from calais.minidriver.pins import Pin, Role
 from calais.win.errors import BadParameter
@@ -66,6 +67,10 @@ class GidsAdministration(Administration):
         wanted = NewContainer(self._key_spec(index, order.purpose), size, order.key, order.name, index)
         return bookkeeping.add_container(self.view, wanted)[0]
 
+    def new_container(self, name: str | None) -> ContainerEntry:
+        """A record of the container map, and a free one of the key map."""
+        return listing.container(self.view, bookkeeping.name_container(self.view, name))
+
     def _key_spec(self, index: int | None, purpose: KeyPurpose) -> int:
         """As wanted; by default what the container is for already, and exchange for a new one."""
         if purpose is KeyPurpose.DEFAULT:
@@ -89,7 +94,9 @@ class GidsAdministration(Administration):
         try:
             initialise(self.view.tx, pin=pin, admin_key=admin_key, card_id=card_id)
         finally:
-            driver = memo.driver
+            driver, atr, shelf = memo.driver, self.view.tx.channel.transport.atr, memo.shelf
             memo.forget()
             memo.driver = driver
+            if shelf is not None:
+                shelf.drop(keeping.KIND, keeping.mark(atr, card_id), atr)
         self.view.prove_card()

@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.gids import filesystem, listing, spec, writing
+from calais.cards.gids import filesystem, keymap, listing, spec, writing
 from calais.cards.gids.filesystem import refuse_read_only
 from calais.cards.gids.keys import BITS_OF, algorithm_for, algorithm_of, slot_of
 from calais.cards.gids.masterfile import Entry
@@ -157,6 +157,25 @@ def add_container(view: CardView, wanted: NewContainer) -> tuple[int, PublicKeyT
         view, with_record(_without_default(records, default), index, named_record(name, wanted.key_spec, bits, default))
     )
     return index, public
+
+
+def name_container(view: CardView, name: str | None) -> int:
+    """Make a container without a key, called ``name`` or by a new GUID; its index. Needs the user's PIN.
+
+    Raises:
+        NotAuthenticated: the PIN was not presented.
+        BadParameter, WinError: as ``check_name`` and ``first_free``.
+    """
+    refuse_read_only(view)
+    index = first_free(view)
+    writing.check_room(index)
+    made = check_name(view, name or random_name(view), index)
+    view.move_counters(containers=True)
+    records = view.container_map()
+    flags = MAP_VALID | (MAP_DEFAULT if wants_default(records, index, None) else 0)
+    write_map(view, with_record(records, index, ContainerMapRecord(made, flags, 0, 0)))
+    writing.record_key(view, index, keymap.FREE)
+    return index
 
 
 @contextmanager

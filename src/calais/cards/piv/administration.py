@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from calais.cards.piv import spec, writing
+from calais.cards.piv import newcontainers, spec, writing
 from calais.cards.piv.view import CardView
-from calais.minidriver.administration import Administration, Erased, KeyOrder, KeyPurpose
+from calais.minidriver.administration import Administration, Erased, KeyOrder
+from calais.minidriver.api import ContainerEntry
 from calais.minidriver.pins import Role
 from calais.win.errors import BadParameter
 
@@ -17,6 +18,7 @@ class PivAdministration(Administration):
     view: CardView
     changed_by: ClassVar[int] = Role.ADMIN
     write_policy: ClassVar[str] = "piv.write"
+    has_fixed_places: ClassVar[bool] = True
     key_algorithms: ClassVar[tuple[str, ...]] = tuple(writing.ALGORITHM_NAMES)
 
     def place(self, text: str) -> int | None:
@@ -27,12 +29,15 @@ class PivAdministration(Administration):
         raise BadParameter(detail=f"PIV has no slot {text!r}", next_step="Slots are 9A, 9C, 9D, 9E and 82 to 95")
 
     def make_key(self, index: int | None, order: KeyOrder) -> int:
-        """Make or load a key over the one that was there; the slot settles its purpose and its name."""
-        if index is None or order.name is not None or order.purpose is not KeyPurpose.DEFAULT:
-            raise BadParameter(detail="the name and the purpose of a PIV key are those of its slot")
+        """Make or load a key over the one that was there. A container that waits for its first key is put into a slot
+        that serves ``order.purpose``; any other has the purpose of its slot.
+        """
+        if index is None or order.name is not None:
+            raise BadParameter(detail="the name of a PIV key is that of its slot")
         if order.key is None and order.algorithm not in self.key_algorithms:
             known = ", ".join(self.key_algorithms)
             raise BadParameter(detail=f"PIV has no keys {order.algorithm!r}", next_step=f"there are: {known}")
+        index = newcontainers.fitting(self.view, index, order.purpose)
         slot = writing.writable_slot(self.view, index)
         rules = {"pin_policy": order.pin_policy, "touch_policy": order.touch_policy}
         if order.key is not None:
@@ -40,6 +45,18 @@ class PivAdministration(Administration):
         else:
             writing.generate_key(self.view, slot, writing.ALGORITHM_NAMES[order.algorithm], **rules)
         return index
+
+    def admit_user(self) -> None:
+        """With the PIN presented, authenticate by the management key that the card keeps for its user."""
+        newcontainers.admit_user(self.view)
+
+    def new_container(self, name: str | None) -> ContainerEntry:
+        """In the slot that is called ``name``, else in the first that is free."""
+        return newcontainers.new_container(self.view, name)
+
+    def remove_container(self, index: int) -> None:
+        """Certificate, key, and the record of the container map."""
+        newcontainers.remove_container(self.view, index)
 
     def erase(self, index: int, *, key: bool, certificate: bool) -> Erased:
         """Delete what is asked for and nothing else; of both the certificate goes first."""

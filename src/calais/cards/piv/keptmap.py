@@ -146,6 +146,20 @@ def note_key(view: CardView, slot: spec.Slot, *, name: str, key_spec: int, size_
     _store(view, kept, slot, made)
 
 
+def note_container(view: CardView, slot: spec.Slot, *, name: str, key_spec: int) -> None:
+    """A container called ``name`` waits for its key in ``slot``; wants the management key."""
+    _store(view, read(view), slot, MapRecord(name, slot.ref, key_spec, 0))
+
+
+def note_move(view: CardView, slot: spec.Slot, to: spec.Slot, key_spec: int) -> None:
+    """The container that waits for its key in ``slot`` waits in ``to`` now; nothing when it has no record."""
+    kept = read(view)
+    known = kept.current.get(slot.ref)
+    if known is not None:
+        moved = replace(known, slot=to.ref, key_spec=key_spec)
+        write(view, [moved if record is known else record for record in kept.records])
+
+
 def note_certificate(view: CardView, slot: spec.Slot, der: bytes | None) -> None:
     """Have the record of ``slot``, if there is one, speak of the certificate ``der``; ``None`` = of no certificate.
 

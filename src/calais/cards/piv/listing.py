@@ -182,8 +182,8 @@ def _found_in(view: CardView, slot: spec.Slot, kept: KeptMap, *, probe_keys: boo
 
 
 def _believed(view: CardView, record: MapRecord | None) -> bool:
-    """Whether a key without certificate is taken to exist because the map says so: when the card cannot tell."""
-    return record is not None and bool(view.memo.facts.get(_METADATA_ABSENT))
+    """Whether a container is taken to exist because the map says so: it waits for its key, or the card cannot tell."""
+    return record is not None and (not record.key_size_bits or bool(view.memo.facts.get(_METADATA_ABSENT)))
 
 
 def _looked_at(view: CardView, kept: KeptMap) -> list[spec.Slot]:
@@ -228,9 +228,16 @@ def _entry(
 
 def _size_and_name(known: KeyFacts | MapRecord | None) -> tuple[int, str]:
     """Size in bits and algorithm of a key; of one that only the map tells of, by its size."""
+    if isinstance(known, MapRecord) and not known.key_size_bits:
+        return 0, ""
     if isinstance(known, MapRecord):
         return known.key_size_bits, _ALGORITHM_OF_BITS.get(known.key_size_bits, "RSA")
     return (BITS_OF[known.algorithm], NAME_OF[known.algorithm]) if known else (0, "")
+
+
+def waiting(slot: spec.Slot, name: str) -> ContainerEntry:
+    """The entry of a container that has no key yet."""
+    return _entry(slot, name, None, has_certificate=False)
 
 
 def container_name(view: CardView, slot: spec.Slot) -> str:
@@ -271,7 +278,11 @@ def container(view: CardView, index: int) -> ContainerEntry:
 def _default_ref(view: CardView, slot: spec.Slot, kept: KeptMap) -> int:
     """Key reference of the default container: the map's, else the first there is; ``slot`` is known to have one."""
     looked_at = sorted(_looked_at(view, kept), key=lambda one: one.ref != kept.default)
-    there = (one for one in looked_at if view.certificate(one) or told_by_card(view, one))
+    there = (
+        one
+        for one in looked_at
+        if view.certificate(one) or told_by_card(view, one) or _believed(view, kept.current.get(one.ref))
+    )
     return next(there, slot).ref
 
 
