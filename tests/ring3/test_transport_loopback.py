@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from calais.testing.echo import INS_ECHO, EchoCard
-from calais.transport.loopback import LoopbackTransport, Turn
+from calais.transport.loopback import Call, LoopbackTransport, Place, Turn
 from calais.win.errors import CardRemoved, SharingViolation
 
 HELLO = bytes((0, INS_ECHO, 0, 0, 5)) + b"hello"
@@ -86,17 +86,44 @@ def test_who_waits_for_a_card_that_is_pulled_meanwhile_learns_that_it_is_gone():
     while not holder._turn._waiting:
         thread.join(0.001)
     waiter.remove()
-    holder.end()
-    thread.join()
+    thread.join(30)
     assert len(raised) == 1
+    holder.end()
     holder.begin()
     holder.end()
 
 
 def test_a_turn_that_comes_at_the_moment_of_the_timeout_is_kept():
-    called = threading.Event()
+    called = Call()
     called.set()
-    assert not Turn()._leave(called)
+    assert not Turn().leave(called)
+
+
+def test_a_wait_is_ended_from_another_thread_for_good():
+    turn, granted = Turn(), []
+    turn.take(0)
+    place = Place(turn)
+    thread = threading.Thread(target=lambda: granted.append(place.take(30)))
+    thread.start()
+    while not turn._waiting:
+        thread.join(0.001)
+    place.stop()
+    thread.join(30)
+    assert granted == [False]
+    assert not place.take(30)
+    turn.give()
+    assert Place(turn).take(0)
+
+
+def test_what_is_reserved_is_for_one_user_only():
+    turn = Turn()
+    one, other = Place(turn), Place(turn)
+    assert one.reserve()
+    assert not other.reserve()
+    assert (one.is_free_for_us, other.is_free_for_us) == (True, False)
+    one.share()
+    assert turn.take(0)
+    assert not other.reserve()
 
 
 def test_a_late_turn_is_not_lost():

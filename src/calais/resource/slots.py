@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,12 +75,14 @@ class Slot:
 
     Args:
         name: the reader's name.
+        changed: called after each insertion and removal.
     """
 
     linger_s = 0.0
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, changed: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self._changed = changed
         self.card: LoopbackCard | None = None
         self._mutex = threading.Lock()
         self._insertion = 0
@@ -99,6 +101,7 @@ class Slot:
             card.power_cycle()
             self.card = card
             self._insertion += 1
+        self._changed()
 
     def remove(self) -> None:
         """Take the card out; whoever uses it gets ``CardRemoved``. Nothing happens when there is none."""
@@ -110,11 +113,13 @@ class Slot:
             for transport in self._transports:
                 transport.remove()
             self._transports.clear()
+        self._changed()
 
     def unplug(self) -> None:
         """Take the whole reader away, with the card in it."""
         self.remove()
         self._plugged = False
+        self._changed()
 
     def status(self) -> ReaderStatus:
         """The state of the reader now (see ``Port``)."""
@@ -130,6 +135,7 @@ class Slot:
             if self.card is None:
                 raise NoCard(detail=f"there is no card in {self.name}", next_step="insert the card")
             transport = LoopbackTransport(self.card, self.name)
+            self._transports = [each for each in self._transports if each.present]
             self._transports.append(transport)
             return transport
 
@@ -139,10 +145,15 @@ class Slot:
 
 
 class Slots:
-    """The readers of this process."""
+    """The readers of this process.
 
-    def __init__(self) -> None:
+    Args:
+        changed: called after each change of a reader, or of the list.
+    """
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._slots: dict[str, Slot] = {}
+        self._changed = changed
 
     def __contains__(self, reader: object) -> bool:
         return reader in self._slots
@@ -153,7 +164,10 @@ class Slots:
 
     def plug(self, reader: str) -> Slot:
         """The reader ``reader``; added, empty, if it is missing."""
-        return self._slots.setdefault(reader, Slot(reader))
+        if reader not in self._slots:
+            self._slots[reader] = Slot(reader, self._changed)
+            self._changed()
+        return self._slots[reader]
 
     def slot(self, reader: str) -> Slot:
         """The reader ``reader``.
@@ -171,5 +185,6 @@ class Slots:
         Raises:
             ReaderUnavailable: ``SCARD_E_UNKNOWN_READER``, there is none.
         """
-        self.slot(reader).unplug()
+        slot = self.slot(reader)
         del self._slots[reader]
+        slot.unplug()

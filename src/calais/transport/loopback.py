@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -42,30 +43,59 @@ class LoopbackCard(Protocol):
         """Cold reset."""
 
 
+class Call(threading.Event):
+    """What somebody waits for in the queue of a ``Turn``; ``left``: he does not any more."""
+
+    left = False
+
+
 class Turn:
-    """A lock that is granted in the order of asking."""
+    """A lock that is granted in the order of asking.
+
+    ``reserved_for``: who has the thing for himself alone (see ``Place.reserve``), or ``None``.
+    """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._busy = False
-        self._waiting: deque[threading.Event] = deque()
+        self._waiting: deque[Call] = deque()
+        self.reserved_for: object = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody has the turn."""
+        return self._busy
 
     def take(self, timeout_s: float) -> bool:
         """Wait for the turn; ``False`` when ``timeout_s`` seconds were not enough."""
+        called = self.ask()
+        return called is None or called.wait(max(0.0, timeout_s)) or not self.leave(called)
+
+    def reserve(self, owner: object) -> bool:
+        """Let nobody but ``owner`` have it from now on; ``False`` when it is taken, or reserved for another."""
+        with self._mutex:
+            if self._busy or self.reserved_for not in (None, owner):
+                return False
+            self.reserved_for = owner
+            return True
+
+    def ask(self) -> Call | None:
+        """Ask for the turn: ``None`` when it is ours at once, else what will be set when it is."""
         with self._mutex:
             if not self._busy:
                 self._busy = True
-                return True
-            called = threading.Event()
+                return None
+            called = Call()
             self._waiting.append(called)
-        return called.wait(max(0.0, timeout_s)) or not self._leave(called)
+            return called
 
-    def _leave(self, called: threading.Event) -> bool:
-        """Leave the queue after a timeout; ``False`` when the turn came at the last moment after all."""
+    def leave(self, called: Call) -> bool:
+        """Leave the queue; ``False`` when the turn came at the last moment after all, or when it was left before."""
         with self._mutex:
-            if called.is_set():
+            if called.is_set() or called.left:
                 return False
             self._waiting.remove(called)
+            called.left = True
             return True
 
     def give(self) -> None:
@@ -75,6 +105,65 @@ class Turn:
                 self._waiting.popleft().set()
             else:
                 self._busy = False
+
+
+class Place:
+    """One user's place at a turn. A wait can be ended from another thread, for good.
+
+    Args:
+        turn: what is taken.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._called: Call | None = None
+        self._over = False
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody has the turn."""
+        return self._turn.is_taken
+
+    @property
+    def is_free_for_us(self) -> bool:
+        """Whether nobody else has reserved the thing."""
+        return self._turn.reserved_for in (None, self)
+
+    def take(self, timeout_s: float) -> bool:
+        """Wait for the turn; ``False`` when ``timeout_s`` seconds were not enough, or ``stop`` was called."""
+        called = self._turn.ask()
+        if called is None:
+            return True
+        self._called = called
+        if self._over:
+            self._end_wait(called)
+        if not called.wait(max(0.0, timeout_s)):
+            self._turn.leave(called)
+        self._called = None
+        return not called.left
+
+    def stop(self) -> None:
+        """End the wait of another thread, and every later one."""
+        self._over = True
+        if (called := self._called) is not None:
+            self._end_wait(called)
+
+    def give(self) -> None:
+        """Pass the turn on."""
+        self._turn.give()
+
+    def reserve(self) -> bool:
+        """Have the thing for ourselves alone until ``share``; ``False`` when somebody is at it."""
+        return self._turn.reserve(self)
+
+    def share(self) -> None:
+        """Let others have it again; nothing happens when it is not reserved for us."""
+        if self._turn.reserved_for is self:
+            self._turn.reserved_for = None
+
+    def _end_wait(self, called: Call) -> None:
+        if self._turn.leave(called):
+            called.set()
 
 
 # The turn belongs to the card, and cards need not know of it; entries die with their card.
@@ -109,6 +198,8 @@ class LoopbackTransport:
         self.atr = card.atr
         self.timeout_s = timeout_s
         self._turn = turn_of(card)
+        self._place = Place(self._turn)
+        self.when_gone: Callable[[], None] | None = None
         self._process = card.process
         self._own = 0
         self._resets = -1
@@ -128,16 +219,21 @@ class LoopbackTransport:
             SharingViolation: another user kept it longer than the timeout.
         """
         self._check_present()
+        self._check_shared()
         start = time.monotonic()
-        if not self._turn.take(self.timeout_s):
+        if not self._place.take(self.timeout_s):
+            self._check_present()
             waited = time.monotonic() - start
             raise SharingViolation(
                 detail=f"the card in {self.reader} is in use; gave up after {waited:.1f} s",
                 next_step="wait until the other program has finished with the card",
             )
-        if self._gone:
-            self._turn.give()
+        try:
             self._check_present()
+            self._check_shared()
+        except WinError:
+            self._turn.give()
+            raise
         self._held = True
         self._resets = self.card.resets
 
@@ -176,6 +272,48 @@ class LoopbackTransport:
         if self._gone:
             raise CardRemoved(detail=self._gone)
 
+    def _check_shared(self) -> None:
+        if not self._place.is_free_for_us:
+            raise SharingViolation(detail=f"another program uses the card in {self.reader} exclusively")
+
+    @property
+    def present(self) -> bool:
+        """Whether the card is still in the reader, and this connection open."""
+        return not self._gone
+
+    @property
+    def resets(self) -> int:
+        """How often the card was reset, by anybody."""
+        return self.card.resets
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether anybody is in a transaction with the card."""
+        return self._place.is_taken
+
+    def reserve(self) -> None:
+        """Use the card exclusively, until ``share`` or ``close``.
+
+        Raises:
+            SharingViolation: somebody is at it.
+        """
+        if not self._place.reserve():
+            raise SharingViolation(detail=f"the card in {self.reader} is in use")
+
+    def share(self) -> None:
+        """Let others use the card again."""
+        self._place.share()
+
+    def power_cycle(self) -> None:
+        """Take the power from the card and give it back, inside a transaction; changes ``epoch``.
+
+        Raises:
+            CardRemoved: the card is gone.
+        """
+        self._check_present()
+        self.card.power_cycle()
+        self._resets = self.card.resets
+
     def reset(self) -> None:
         """Reset the card, inside a transaction or outside; changes ``epoch``.
 
@@ -194,8 +332,13 @@ class LoopbackTransport:
     def remove(self) -> None:
         """Called by the reader when the card is pulled: from now on everything raises ``CardRemoved``."""
         self._gone = f"the card was taken out of {self.reader}"
+        self._place.stop()
+        if self.when_gone is not None:
+            self.when_gone()
 
     def close(self) -> None:
-        """Give the card back if it is still held, and use this transport no more."""
+        """Give the card back if it is still held, and use this transport no more; whoever waits in ``begin`` learns it."""
         self.end()
         self._gone = self._gone or f"the connection to {self.reader} is closed"
+        self._place.share()
+        self._place.stop()
