@@ -92,6 +92,17 @@ def _home_of_its_own(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server, started by the first test that wants it; skips without the program."""
+    require("/usr/lib/postgresql/*/bin/postgres", "postgresql")
+    from postgres import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def project() -> Path:
     """The project's root."""
     return Path(__file__).resolve().parent.parent

@@ -1,9 +1,11 @@
 """One suite for every database of stores, and for the stores on top of it, read whole or on demand."""
 
 import hashlib
+import itertools
 
 import certs
 import pytest
+from postgres import NEEDED
 
 from calais.store import filing
 from calais.store.api import Index, Lookup
@@ -26,9 +28,18 @@ def sha1(der):
     return hashlib.sha1(der).digest()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+POSTGRESQL = pytest.param("postgresql", marks=NEEDED)
+ACCOUNTS = (f"person {number}" for number in itertools.count())
+
+
+@pytest.fixture(params=["memory", "sqlite", POSTGRESQL])
 def database(request, tmp_path):
-    made = MemoryDatabase() if request.param == "memory" else SqlDatabase(tmp_path / "private" / "store.db")
+    if request.param == "memory":
+        made = MemoryDatabase()
+    elif request.param == "sqlite":
+        made = SqlDatabase(tmp_path / "private" / "store.db")
+    else:
+        made = SqlDatabase(request.getfixturevalue("postgres").url(), account=next(ACCOUNTS))
     yield made
     made.close()
 

@@ -7,11 +7,13 @@ them for programs. Key handles and the way to open them come from above, through
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from calais.win.codes import Code
+from calais.win.errors import WinError
 from calais.win.structs import CertPublicKeyInfo, CryptKeyProvInfo
 
 if TYPE_CHECKING:
@@ -19,6 +21,24 @@ if TYPE_CHECKING:
 
 
 # --- databases --------------------------------------------------------------------------------------------------------
+
+
+class Collision(WinError):
+    """Two transactions met and this one was undone: doing it again may work (ERROR_BUSY)."""
+
+    default_code = Code.ERROR_BUSY
+
+
+ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+def insist(transaction: Callable[[], _Result]) -> _Result:
+    """Do a transaction, again when it collides with another; the last ``Collision`` is raised."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Collision):
+            return transaction()
+    return transaction()
 
 
 class Index(StrEnum):

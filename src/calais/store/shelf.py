@@ -12,14 +12,14 @@ from __future__ import annotations
 import itertools
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NamedTuple
 
 from calais.store import filing, properties
-from calais.store.api import Backing, Index, Lookup, Reading, Row, Writing
+from calais.store.api import Backing, Index, Lookup, Reading, Row, Writing, insist
 from calais.store.model import Element
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadParameter, WinError
@@ -271,22 +271,25 @@ class Shelf:
             WinError: CRYPT_E_EXISTS, E_INVALIDARG, or the database refused; nothing changed.
         """
         with self.lock:
-            lacking: dict[int, bytes] = {}
-            with self._writing() as look:
-                present = self._present(new.identity, look)
-                verdict = decide(disposition, present.element if present else None, new)
-                if present is not None and verdict is Verdict.USE:
-                    lacking = {each: new.stored[each] for each in new.stored if present.element.lookup(each) is None}
-                    if look is not None and lacking:
-                        look.alter(present.element.identity, lacking)
-                else:
-                    key = self._put(look, new, present if verdict is Verdict.INHERIT else None)
+            return insist(lambda: self._add(new, disposition))
+
+    def _add(self, new: Element, disposition: int) -> Entry:
+        lacking: dict[int, bytes] = {}
+        with self._writing() as look:
+            present = self._present(new.identity, look)
+            verdict = decide(disposition, present.element if present else None, new)
             if present is not None and verdict is Verdict.USE:
-                present.element.adopt(lacking)
-                return present
-            if present is not None:
-                self._displace(present, keep=verdict is Verdict.ADD)
-            return self._placed(Entry(key, new))
+                lacking = {each: new.stored[each] for each in new.stored if present.element.lookup(each) is None}
+                if look is not None and lacking:
+                    look.alter(present.element.identity, lacking)
+            else:
+                key = self._put(look, new, present if verdict is Verdict.INHERIT else None)
+        if present is not None and verdict is Verdict.USE:
+            present.element.adopt(lacking)
+            return present
+        if present is not None:
+            self._displace(present, keep=verdict is Verdict.ADD)
+        return self._placed(Entry(key, new))
 
     def remove(self, entry: Entry) -> None:
         """Take an element out; one that is out already stays out.
@@ -300,9 +303,7 @@ class Shelf:
             filed = entry.element.home is self
             if not placed and not filed:
                 return
-            with self._writing() as look:
-                if look is not None and filed:
-                    look.remove(entry.element.identity)
+            insist(lambda: self._write(lambda look: filed and look.remove(entry.element.identity)))
             if placed:
                 self._forget(entry.key)
             if filed:
@@ -311,10 +312,15 @@ class Shelf:
 
     def alter(self, element: Element, changes: Mapping[int, bytes | None]) -> None:
         """See ``model.Home``."""
-        with self.lock, self._writing() as look:
-            if look is not None:
-                look.alter(element.identity, changes)
+        with self.lock:
+            insist(lambda: self._write(lambda look: look.alter(element.identity, changes)))
         self._page = _Page()
+
+    def _write(self, change: Callable[[Writing], object]) -> None:
+        """One transaction on the backing, if there is one."""
+        with self._writing() as look:
+            if look is not None:
+                change(look)
 
     @contextmanager
     def _writing(self) -> Iterator[Writing | None]:

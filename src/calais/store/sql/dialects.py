@@ -7,17 +7,20 @@ never wait for writers. Sources: sqlite.org, "Write-Ahead Logging", "PRAGMA Stat
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sqlite3
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from calais.win.codes import Code
-from calais.win.errors import WinError
+from calais.win.errors import BadParameter, WinError
 
 
 def url_of(url: str | Path) -> URL:
@@ -25,10 +28,21 @@ def url_of(url: str | Path) -> URL:
     if isinstance(url, Path) or "://" not in url:
         made = URL.create("sqlite", database=str(Path(url).absolute()))
     else:
-        made = make_url(url)
+        made = _parsed(url)
     if made.get_backend_name() == "sqlite" and made.database:
         _make_private(Path(made.database))
     return made
+
+
+def _parsed(url: str) -> URL:
+    """SQLAlchemy's reading of a URL; a wrong one is not repeated, for there may be a password in it."""
+    try:
+        made = make_url(url)
+        made.get_dialect()
+    except (exc.ArgumentError, ValueError) as error:
+        step = "Set CALAIS_STORE to a URL such as postgresql+psycopg://user@host/database, or to a path."
+        raise BadParameter(Code.E_INVALIDARG, "The store's address is no database URL.", next_step=step) from error
+    return made.set(drivername="postgresql+psycopg") if made.drivername == "postgresql" else made
 
 
 def _make_private(path: Path) -> None:
@@ -53,13 +67,62 @@ def _make_private(path: Path) -> None:
 
 
 def make_engine(url: URL, busy_timeout_s: float) -> Engine:
-    """The engine; errors never show parameters, because a property may be nobody else's business."""
-    if url.get_backend_name() != "sqlite":
+    """The engine; errors never show parameters, because a property may be nobody else's business.
+
+    Raises:
+        WinError: ERROR_NOT_SUPPORTED, the driver of this kind of database is not installed.
+    """
+    try:
+        return kind_of(url).engine(url, busy_timeout_s)
+    except ImportError as error:
+        detail = f"The driver for {url.drivername} is not installed."
+        step = "For PostgreSQL: pip install 'calais[postgresql]'"
+        raise WinError.of(Code.ERROR_NOT_SUPPORTED, detail, next_step=step) from error
+
+
+class Other:
+    """A database of which nothing is known but what all have in common."""
+
+    shared = True
+    """Whether it is a server of many people, whose accounts are named there."""
+
+    @staticmethod
+    def engine(url: URL, _busy_timeout_s: float) -> Engine:
+        """The engine of this URL."""
         return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": busy_timeout_s})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
+
+    @staticmethod
+    def for_writing(engine: Engine) -> Engine:
+        """The same engine for transactions that change something."""
+        return engine
+
+    @staticmethod
+    def for_reading(engine: Engine) -> Engine:
+        """The same engine for looks: one snapshot each."""
+        return engine
+
+    @staticmethod
+    def lock(connection: Connection, what: str, busy_timeout_s: float) -> None:
+        """Nobody else changes what is named so, until the transaction is over."""
+
+
+class Sqlite(Other):
+    """A file: whoever may open it is its owner."""
+
+    shared = False
+
+    @staticmethod
+    def engine(url: URL, busy_timeout_s: float) -> Engine:
+        """See ``Other``."""
+        engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": busy_timeout_s})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    @staticmethod
+    def for_writing(engine: Engine) -> Engine:
+        """See ``Other``: it begins with the one write lock there is."""
+        return engine.execution_options(calais_begin="BEGIN IMMEDIATE")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -74,6 +137,46 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("calais_begin", "BEGIN"))
 
 
-def for_writing(engine: Engine) -> Engine:
-    """The same engine for transactions that change something: SQLite's begin with the lock."""
-    return engine.execution_options(calais_begin="BEGIN IMMEDIATE")
+class Postgresql(Other):
+    """A server. Writers of one store queue up at an advisory lock of the transaction, so they decide on what is there.
+
+    Nothing is kept in a session (no prepared statements, settings or locks that outlive a transaction), so a pool
+    between us and the server may hand out sessions by the transaction.
+    Source: PostgreSQL documentation, "Transaction Isolation", "Advisory Locks", "Row Security Policies".
+    """
+
+    @staticmethod
+    def engine(url: URL, busy_timeout_s: float) -> Engine:
+        """See ``Other``."""
+        named = {"connect_timeout": max(2, round(busy_timeout_s)), "application_name": "calais"}
+        arguments = {name: value for name, value in named.items() if name not in url.query}
+        if url.get_driver_name() == "psycopg":
+            arguments["prepare_threshold"] = None
+        return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=arguments)
+
+    @staticmethod
+    def for_writing(engine: Engine) -> Engine:
+        """See ``Other``: each statement sees what was committed before it; the lock does the rest."""
+        return engine.execution_options(isolation_level="READ COMMITTED")
+
+    @staticmethod
+    def for_reading(engine: Engine) -> Engine:
+        """See ``Other``."""
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @staticmethod
+    def lock(connection: Connection, what: str, busy_timeout_s: float) -> None:
+        """See ``Other``."""
+        number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
+        wait = f"{max(1, round(busy_timeout_s * 1000))}ms"
+        connection.execute(sa.select(sa.func.set_config("lock_timeout", wait, sa.true())))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
+KINDS: Mapping[str, type[Other]] = MappingProxyType({"sqlite": Sqlite, "postgresql": Postgresql})
+"""What is known of each kind of database, by SQLAlchemy's name of it."""
+
+
+def kind_of(url: URL) -> type[Other]:
+    """What is known of this kind of database."""
+    return KINDS.get(url.get_backend_name(), Other)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import exc
 
+from calais.store.api import Collision
 from calais.win.codes import Code
 from calais.win.errors import WinError
 
@@ -55,7 +56,43 @@ _SQLITE: dict[int, _Fault] = {
     ),
     sqlite3.SQLITE_TOOBIG: _Fault(Code.E_INVALIDARG, "The certificate or property is too big to be stored."),
 }
+# PostgreSQL's SQLSTATE, or its class.
+_SERVER_LOST = _Fault(
+    Code.ERROR_DATABASE_FAILURE,
+    "The connection to the database was lost; what was under way is undone unless it was just being committed.",
+    "Check that the server runs and can be reached, then look and try again.",
+)
+_NO_RIGHT = _Fault(
+    Code.E_ACCESSDENIED,
+    "The database refuses this role.",
+    "Check user and password in CALAIS_STORE, and ask the database's owner to run the grants of roles.sql.",
+)
+_POSTGRESQL: dict[str, _Fault] = {
+    "08": _SERVER_LOST,
+    "22": _Fault(Code.E_INVALIDARG, "The database cannot hold this value or name."),
+    "23": _Fault(Code.ERROR_BUSY, "Somebody else made the same change just now.", "Try again."),
+    "25006": _Fault(Code.E_ACCESSDENIED, "The database is open for reading only.", "Connect to the primary server."),
+    "28": _NO_RIGHT,
+    "3D": _Fault(Code.ERROR_PATH_NOT_FOUND, "There is no such database.", "Check its name in CALAIS_STORE."),
+    "40": _Fault(Code.ERROR_BUSY, "Another's transaction came in between; nothing was changed.", "Try again."),
+    "42501": _NO_RIGHT,
+    "53100": _Fault(Code.ERROR_DISK_FULL, "The server's disk is full; nothing was changed.", "Make room there."),
+    "53300": _Fault(Code.ERROR_BUSY, "The server has no connection left.", "Try again."),
+    "54": _Fault(Code.E_INVALIDARG, "The certificate or property is too big to be stored."),
+    "55P03": _Fault(Code.ERROR_BUSY, "Another program holds the store.", "End that program, or try again."),
+    "57014": _Fault(Code.ERROR_BUSY, "The server ended this: it took too long.", "Try again."),
+    "57P": _SERVER_LOST,
+    "58": _Fault(Code.ERROR_IO_DEVICE, "The server could not read or write its files.", "Look at its log."),
+    "F0": _Fault(Code.ERROR_DATABASE_FAILURE, "The server's files are wrong.", "Look at its log."),
+    "XX": _Fault(Code.ERROR_DATABASE_FAILURE, "The server's files are damaged.", "Restore it from a backup."),
+}
+_AGAIN = ("40001", "40P01", "23505")
+_REFUSED = ("authentication failed", "no pg_hba.conf entry", "is not permitted to log in", "no password supplied")
 _OTHER = _Fault(Code.ERROR_DATABASE_FAILURE, "The certificate database failed.", "The cause is in the error's chain.")
+
+
+class DriverError(Exception):
+    """What a server said, without the details: they show what was to be stored."""
 
 
 @contextmanager
@@ -64,11 +101,30 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
-        code, detail, step = _fault_of(error)
-        raise WinError.of(code, detail, next_step=step) from error
+        origin = error.orig if isinstance(error, exc.DBAPIError) else error
+        sqlstate = getattr(origin, "sqlstate", None)
+        code, detail, step = _fault_of(error, origin)
+        made = (
+            Collision(code, detail, next_step=step) if sqlstate in _AGAIN else WinError.of(code, detail, next_step=step)
+        )
+        raise made from _shown(error, origin)
 
 
-def _fault_of(error: exc.SQLAlchemyError | sqlite3.Error) -> _Fault:
-    origin = error.orig if isinstance(error, exc.DBAPIError) else error
+def _fault_of(error: Exception, origin: BaseException | None) -> _Fault:
     number = getattr(origin, "sqlite_errorcode", None)
-    return _SQLITE.get(number & 0xFF if number else -1, _OTHER)
+    if number:
+        return _SQLITE.get(number & 0xFF, _OTHER)
+    sqlstate = getattr(origin, "sqlstate", None)
+    if sqlstate:
+        return next((_POSTGRESQL[sqlstate[:size]] for size in (5, 3, 2) if sqlstate[:size] in _POSTGRESQL), _OTHER)
+    if isinstance(error, exc.OperationalError | exc.InterfaceError):  # libpq gives no code where there is no session
+        return _NO_RIGHT if any(each in str(origin) for each in _REFUSED) else _SERVER_LOST
+    if isinstance(error, exc.TimeoutError):
+        return _Fault(Code.ERROR_BUSY, "Every connection of this program is in use.", "Try again.")
+    return _OTHER
+
+
+def _shown(error: Exception, origin: BaseException | None) -> Exception:
+    """The cause that may be shown."""
+    said = getattr(getattr(origin, "diag", None), "message_primary", None)
+    return error if said is None else DriverError(f"{type(origin).__name__}: {said}")

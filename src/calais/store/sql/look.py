@@ -25,19 +25,29 @@ class Place(NamedTuple):
     name: str
 
     @property
+    def folded(self) -> str:
+        """The name as names are compared."""
+        return self.name.casefold()
+
+    @property
     def is_it(self) -> sa.ColumnElement[bool]:
         """The condition on a row of ``stores``."""
         return sa.and_(
             stores.c.account == self.account,
             stores.c.location == self.location,
-            stores.c.folded == self.name.casefold(),
+            stores.c.folded == self.folded,
         )
+
+    @property
+    def lock(self) -> str:
+        """The name of what a writer locks."""
+        return f"calais store {self.location} {self.folded} of {self.account}"
 
 
 class Transactions(Protocol):
     """What a backing needs of its database."""
 
-    def transaction(self, *, write: bool) -> AbstractContextManager[Connection]:
+    def transaction(self, *, write: bool, lock: str = "") -> AbstractContextManager[Connection]:
         """See ``database.SqlDatabase``."""
 
 
@@ -162,7 +172,7 @@ def _columns(encoded: bytes, stored: Mapping[int, bytes], kind: int) -> dict[str
 
 def make_store(connection: Connection, place: Place) -> int:
     """Make the store, which is not there yet; its id."""
-    values = {"account": place.account, "location": place.location, "name": place.name, "folded": place.name.casefold()}
+    values = {"account": place.account, "location": place.location, "name": place.name, "folded": place.folded}
     result = connection.execute(sa.insert(stores).values(change=0, **values))
     return int((result.inserted_primary_key or (0,))[0])
 
@@ -183,5 +193,5 @@ class SqlBacking:
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """See ``api.Backing``."""
-        with self._database.transaction(write=True) as connection:
+        with self._database.transaction(write=True, lock=self._place.lock) as connection:
             yield Look(connection, self._place)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from contextlib import AbstractContextManager
 
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from calais.store.api import insist
 from calais.store.sql.look import Transactions
 from calais.store.sql.schema import settings
 
@@ -27,15 +31,29 @@ class SqlSettings:
 
     def put(self, kind: str, name: str, value: bytes) -> None:
         """See ``api.Settings``."""
-        with self._database.transaction(write=True) as connection:
-            update = sa.update(settings).where(self._of(kind, name)).values(value=value)
-            if not connection.execute(update).rowcount:
-                connection.execute(sa.insert(settings).values(kind=kind, name=name, value=value, **self._row))
+        update = sa.update(settings).where(self._of(kind, name)).values(value=value)
+        insert = sa.insert(settings).values(kind=kind, name=name, value=value, **self._row)
+
+        def set_it() -> None:
+            with self._writing() as connection:
+                if not connection.execute(update).rowcount:
+                    connection.execute(insert)
+
+        insist(set_it)
 
     def delete(self, kind: str, name: str) -> bool:
         """See ``api.Settings``."""
-        with self._database.transaction(write=True) as connection:
-            return connection.execute(sa.delete(settings).where(self._of(kind, name))).rowcount > 0
+
+        def remove() -> bool:
+            with self._writing() as connection:
+                return connection.execute(sa.delete(settings).where(self._of(kind, name))).rowcount > 0
+
+        return insist(remove)
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return self._database.transaction(
+            write=True, lock="calais settings {location} of {account}".format(**self._row)
+        )
 
     def items(self, kind: str) -> dict[str, bytes]:
         """See ``api.Settings``."""
