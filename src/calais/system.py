@@ -16,6 +16,7 @@ from calais.provider.broker import PinBroker
 from calais.provider.card import Card, Desk
 from calais.provider.choosing import Choosing
 from calais.provider.open import CardKeys
+from calais.provider.pinrules import PinRules
 from calais.provider.policy import Policy
 from calais.provider.prompt import Prompt
 from calais.resource.clock import Clock, WallClock
@@ -67,7 +68,7 @@ class System:
         self.clock = clock or WallClock()
         self.stores = stores
         self.keys = CardKeys(self._cards_for_keys)
-        self.broker = PinBroker(prompt, self.clock)
+        self.broker = PinBroker(prompt, self.clock, rules=PinRules.of(self.policy))
         self.choosing = Choosing(self, self.broker)
         self.virtual = virtual
         self.notes: list[str] = []
@@ -133,7 +134,7 @@ class System:
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
-        self.broker.cache.clear()
+        self.broker.scope.end()
         self.stores.close()
 
     # --- readers ---

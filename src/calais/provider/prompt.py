@@ -1,8 +1,9 @@
 """Asking a person: for a PIN, for a last try, for a card. What is asked, and who answers.
 
 A prompt is never asked inside a card transaction, so it may take as long as people take. Every prompt can ``ask`` for
-a PIN; ``confirm`` and ``insert_card`` are for those that can. Without ``confirm`` the last try of a PIN is never used;
-without ``insert_card`` a missing card is an error at once.
+a PIN; ``confirm``, ``type_at_reader`` and ``insert_card`` are for those that can. Without ``confirm`` the last try of a
+PIN is never used; without ``type_at_reader`` the keypad of a reader is not used; without ``insert_card`` a missing card
+is an error at once.
 """
 
 from __future__ import annotations
@@ -83,6 +84,14 @@ class Confirming(Protocol):
 
     def confirm(self, request: PinRequest) -> bool:
         """Whether the person, told that a wrong PIN now blocks it, wants to go on."""
+
+
+@runtime_checkable
+class UsingKeypads(Protocol):
+    """A prompt that can also send a person to the keypad of the reader; the PIN then never is in this process."""
+
+    def type_at_reader(self, request: PinRequest) -> bool:
+        """Tell the person to type the PIN at the reader; ``False`` = not there, ``ask`` for it instead."""
 
 
 @runtime_checkable

@@ -15,15 +15,21 @@ from calais.win.errors import WinError
 class FixedPrompt:
     """Answers every prompt with the same PIN, and counts.
 
+    It stands for a person who is sure of their PIN: it agrees to the last try unless told otherwise.
+
     Args:
         pin: the answer; ``None`` = gives up each time.
+        confirms: what it answers when the last try of a PIN is left.
 
-    ``count``: how often it was asked; ``requests``: what it was asked.
+    ``count``: how often it was asked for a PIN; ``requests``: what it was asked; ``confirmations``: the questions about
+    the last try, which do not count.
     """
 
-    def __init__(self, pin: str | bytes | None) -> None:
+    def __init__(self, pin: str | bytes | None, *, confirms: bool = True) -> None:
         self._pin = None if pin is None else Pin(pin)
+        self._confirms = confirms
         self.requests: list[PinRequest] = []
+        self.confirmations: list[PinRequest] = []
 
     @property
     def count(self) -> int:
@@ -34,6 +40,11 @@ class FixedPrompt:
         """The PIN (see ``Prompt``)."""
         self.requests.append(request)
         return self._pin
+
+    def confirm(self, request: PinRequest) -> bool:
+        """Whether the last try shall be used (see ``Confirming``)."""
+        self.confirmations.append(request)
+        return self._confirms
 
 
 class FakeClock:

@@ -405,6 +405,20 @@ class PcscTransport:
             raise self._explain(code, "GetAttrib")
         return buffer.raw[: length.value]
 
+    def control(self, code: int, data: bytes) -> bytes:
+        """Send ``data`` to the reader itself (SCardControl); its answer.
+
+        Raises:
+            Unsupported: the reader has no such control code. WinError: it is gone.
+        """
+        buffer, length = ctypes.create_string_buffer(abi.BUFFER_MAX), abi.DWORD(0)
+        result = self._library.code(
+            "Control", self._handle, code, data, len(data), buffer, len(buffer), ctypes.byref(length)
+        )
+        if result:
+            raise self._explain(result, "Control")
+        return buffer.raw[: length.value]
+
     def close(self) -> None:
         """Disconnect, leaving the card as it is; harmless when repeated or when the card is gone."""
         self.end()

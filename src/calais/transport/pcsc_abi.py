@@ -82,6 +82,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "SCardEndTransaction": (HANDLE, DWORD),
     "SCardTransmit": (HANDLE, _P(IoRequest), ctypes.c_char_p, DWORD, ctypes.c_void_p, ctypes.c_void_p, _P(DWORD)),
     "SCardStatus": (HANDLE, ctypes.c_void_p, _P(DWORD), _P(DWORD), _P(DWORD), ctypes.c_void_p, _P(DWORD)),
+    "SCardControl": (HANDLE, DWORD, ctypes.c_char_p, DWORD, ctypes.c_void_p, DWORD, _P(DWORD)),
     "SCardGetAttrib": (HANDLE, DWORD, ctypes.c_void_p, _P(DWORD)),
 }
 _WIDE = frozenset({"SCardListReaders", "SCardGetStatusChange", "SCardConnect", "SCardStatus"})

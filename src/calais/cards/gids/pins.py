@@ -6,11 +6,14 @@ Source: Generic Identity Device Specification v2.0; minidriver specification v7.
 from __future__ import annotations
 
 from calais.cards.gids import adminkey, edge, edge_ours, spec, writing
+from calais.cards.gids.keeping import PINS_FACT
 from calais.cards.gids.operations import forget_environment
 from calais.cards.gids.spec import Algorithm, CardStatus
-from calais.cards.gids.view import CardView
+from calais.cards.gids.view import ADMIN_FACT, CHALLENGE, FEATURES, CardView
+from calais.iso7816.apdu import Command
 from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import PIN_SET_ALL_ROLES, Pin, PinStatus, Role, is_in_pin_set, pin_set
+from calais.transport.keypad import Keypad, PinTemplate
 from calais.win.errors import BadData, BadParameter, NotAuthenticated, Unsupported, WrongPin
 from calais.win.structs import PinCachePolicy, PinInfo
 
@@ -21,7 +24,6 @@ _ALPHANUMERIC, _CHALLENGE_RESPONSE = 0, 2
 _ADMINISTRATOR, _PRIMARY, _UNBLOCK_ONLY = 4, 5, 6
 _CACHE_NORMAL, _CACHE_NONE = 0, 2
 
-PINS_FACT, ADMIN_FACT, CHALLENGE, FEATURES = "gids.pins", "gids.admin_algorithm", "gids.challenge", "gids.features"
 _KINDS: dict[int, PinInfo] = {
     Role.USER: PinInfo(_ALPHANUMERIC, _PRIMARY, pin_set(Role.USER), 0, PinCachePolicy(_CACHE_NORMAL)),
     Role.ADMIN: PinInfo(_CHALLENGE_RESPONSE, _ADMINISTRATOR, pin_set(Role.ADMIN), 0, PinCachePolicy(_CACHE_NORMAL)),
@@ -134,6 +136,18 @@ def authenticate(view: CardView, pin_id: int, pin: Pin) -> None:
         return
     require(view, pin_id)
     raise Unsupported(detail="the PUK of a GIDS card only unblocks", next_step="unblock the PIN with it")
+
+
+def authenticate_at_keypad(view: CardView, pin_id: int, keypad: Keypad) -> None:
+    """Have the user's PIN typed at the reader."""
+    require(view, pin_id)
+    if pin_id != Role.USER:
+        raise Unsupported(detail="only the user's PIN can be typed at the reader")
+    view.prove_card()
+    edge.ensure_selected(view.tx)
+    view.tx.volatile.authenticated.discard(edge.USER)
+    command = Command(0, spec.INS_VERIFY, 0, spec.REF_PIN)
+    edge.note_verify(view.tx, keypad.verify(PinTemplate(command, spec.PIN_MIN, spec.PIN_MAX)), "PIN")
 
 
 def deauthenticate(view: CardView, pins: int) -> None:

@@ -20,6 +20,7 @@ from calais.iso7816.sw import SW, ApduError
 from calais.minidriver.memo import HEAD_SIZE
 from calais.minidriver.pins import Pin
 from calais.transport.base import Transaction
+from calais.transport.keypad import Keypad, PinTemplate
 from calais.win.codes import Code
 from calais.win.errors import (
     BadData,
@@ -268,7 +269,17 @@ def verify(tx: Transaction, ref: int, pin: Pin) -> None:
     """Present ``pin`` for key reference ``ref``, once (part 2, 3.2.1)."""
     padded = pad_pin(pin)
     ensure_selected(tx)
-    response = tx.send(Command(0, spec.INS_VERIFY, spec.P1_VERIFY, ref, padded))
+    _note_verify(tx, ref, tx.send(Command(0, spec.INS_VERIFY, spec.P1_VERIFY, ref, padded)))
+
+
+def verify_at_keypad(tx: Transaction, ref: int, keypad: Keypad) -> None:
+    """Have the PIN for ``ref`` typed at the reader and presented, once."""
+    ensure_selected(tx)
+    command = Command(0, spec.INS_VERIFY, spec.P1_VERIFY, ref, bytes((spec.PIN_PAD,)) * spec.PIN_SIZE)
+    _note_verify(tx, ref, keypad.verify(PinTemplate(command, spec.PIN_MIN, PIN_MAX, spec.PIN_SIZE)))
+
+
+def _note_verify(tx: Transaction, ref: int, response: Response) -> None:
     if not response.ok:
         tx.volatile.authenticated.discard(ref)
         fail_pin(response, spec.INS_VERIFY, "PIN")

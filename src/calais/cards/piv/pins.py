@@ -10,6 +10,7 @@ from calais.cards.piv.objects import pin_reference
 from calais.cards.piv.view import CardView
 from calais.minidriver.memo import Evidence
 from calais.minidriver.pins import PIN_SET_ALL_ROLES, Pin, PinStatus, Role, pin_set
+from calais.transport.keypad import Keypad
 from calais.win.codes import Code
 from calais.win.errors import (
     BadData,
@@ -115,6 +116,14 @@ def authenticate(view: CardView, pin_id: int, pin: Pin) -> None:
         answer_challenge(view, pin.value)
     else:
         edge.verify(view.tx, reference(view, pin_id), pin)
+
+
+def authenticate_at_keypad(view: CardView, pin_id: int, keypad: Keypad) -> None:
+    """Have the application PIN typed at the reader."""
+    info(pin_id)
+    if pin_id not in _USER_PINS:
+        raise Unsupported(detail="only the cardholder's PIN can be typed at the reader")
+    edge.verify_at_keypad(view.tx, reference(view, pin_id), keypad)
 
 
 def deauthenticate(view: CardView, pins: int) -> None:
