@@ -1,0 +1,1 @@
+"""Text and DER forms of what certificates are made of."""
