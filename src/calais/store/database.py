@@ -77,7 +77,8 @@ def open_database(url: str | None = None, *, home: Path | None = None, account: 
         url: SQLAlchemy's URL, the path of an SQLite file, or ``"memory:"``; ``None`` = the environment variable
             ``CALAIS_STORE``, else ``store.db`` in ``home``.
         home: the directory of a system; ``None`` = ``CALAIS_HOME``, else the user's data directory (XDG).
-        account: whose stores these are, in a database of many.
+        account: whose stores these are, in a database of many; by default ``CALAIS_ACCOUNT``, else on a server the
+            role that connects.
 
     Its methods raise ``WinError``, see ``sql.SqlDatabase``.
     """
@@ -88,7 +89,7 @@ def open_database(url: str | None = None, *, home: Path | None = None, account: 
     def open_it() -> Database:
         from calais.store.sql import SqlDatabase  # noqa: PLC0415 - SQLAlchemy is only for who uses it
 
-        return SqlDatabase(chosen, account=account)
+        return SqlDatabase(chosen, account=account or os.environ.get("CALAIS_ACCOUNT", ""))
 
     return DeferredDatabase(open_it)
 

@@ -7,7 +7,17 @@ is one snapshot. Every statement names the account, so that the people of one da
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from calais.store.sql.database import BUSY_TIMEOUT_S, SqlDatabase
 from calais.store.sql.look import SqlBacking
 
-__all__ = ["BUSY_TIMEOUT_S", "SqlBacking", "SqlDatabase"]
+__all__ = ["BUSY_TIMEOUT_S", "SqlBacking", "SqlDatabase", "roles"]
+
+
+def roles() -> str:
+    """The statements that give the people of a PostgreSQL database their own rows and nothing else.
+
+    They are for the owner of the tables, or an administrator; ``roles.sql`` beside this file says more.
+    """
+    return files(__name__).joinpath("roles.sql").read_text(encoding="utf-8")

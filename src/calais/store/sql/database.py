@@ -41,13 +41,13 @@ class SqlDatabase:
         self._busy_timeout_s = busy_timeout_s
         self._closed = False
         with translated():
-            engine = make_engine(self._url, busy_timeout_s)
-            self._reader, self._writer = self._kind.for_reading(engine), self._kind.for_writing(engine)
+            self._engine = make_engine(self._url, busy_timeout_s)
+            self._reader, self._writer = self._kind.for_reading(self._engine), self._kind.for_writing(self._engine)
             try:
                 self._account = account or self._role()
                 self._bring_up()
             except BaseException:
-                engine.dispose()
+                self._engine.dispose()
                 raise
 
     def __repr__(self) -> str:
@@ -130,4 +130,4 @@ class SqlDatabase:
     def close(self) -> None:
         """See ``api.Database``."""
         self._closed = True
-        self._reader.dispose()
+        self._engine.dispose()

@@ -162,7 +162,7 @@ class Postgresql(Other):
     @staticmethod
     def for_reading(engine: Engine) -> Engine:
         """See ``Other``."""
-        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return engine.execution_options(isolation_level="REPEATABLE READ")
 
     @staticmethod
     def lock(connection: Connection, what: str, busy_timeout_s: float) -> None:
