@@ -194,10 +194,10 @@ def _extensions(members: tuple[der.Node, ...]) -> tuple[CertExtension, ...]:
     if found is None or found.body == found.end:
         return ()
     listed = der.expect(der.read(found.source, found.body, found.end), der.SEQUENCE, "the extensions")
-    return tuple(_extension(node) for node in listed.children())
+    return tuple(read_extension(node) for node in listed.children())
 
 
-def _extension(node: der.Node) -> CertExtension:
+def read_extension(node: der.Node) -> CertExtension:
     """One extension: OID, whether critical, value."""
     parts = der.expect(node, der.SEQUENCE, "an extension").children()
     if len(parts) < 2 or parts[0].tag != der.OID or parts[-1].tag != der.OCTET_STRING:
