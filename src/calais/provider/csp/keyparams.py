@@ -31,6 +31,7 @@ MODE_BITS = 8
 class CardRsaKey(RsaKey, Protocol):
     """An RSA key in a container on a card: what a parameter can say about it besides."""
 
+    @property
     def certificate(self) -> bytes:
         """Its certificate (DER).
 
@@ -169,7 +170,7 @@ ROWS = {
         KeyRow(
             flags.KP_CERTIFICATE,
             "c",
-            lambda handle: _card(handle).certificate(),
+            lambda handle: _card(handle).certificate,
             lambda handle, der: _card(handle).set_certificate(der),
             (*BYTES, type(None)),
         ),

@@ -35,6 +35,16 @@ def require_exchange(key: RsaKey) -> RsaKey:
     return key
 
 
+def require_private(key: RsaKey) -> None:
+    """Raise unless there is a private half.
+
+    Raises:
+        WinError: ``NTE_BAD_KEY``.
+    """
+    if not key.can_use_private:
+        raise WinError.of(Code.NTE_BAD_KEY, "a public key decrypts nothing")
+
+
 def encrypt(key: rsa.RSAPublicKey, data: bytes, *, oaep_label: bytes | None) -> bytes:
     """``data`` encrypted, big-endian, by PKCS#1 v1.5, or by OAEP with SHA-1 and a label.
 
@@ -73,8 +83,7 @@ def decrypt(key: RsaKey, block: bytes, how: DecryptionPadding) -> bytes:
     Raises:
         WinError: ``NTE_BAD_KEY`` no private key; ``NTE_BAD_DATA`` wrong length or badly padded; what the card says.
     """
-    if not key.can_use_private:
-        raise WinError.of(Code.NTE_BAD_KEY, "a public key decrypts nothing")
+    require_private(key)
     if len(block) != size_of(key.public_key):
         raise WinError.of(Code.NTE_BAD_DATA, f"a block for this key has {size_of(key.public_key)} bytes")
     return key.decrypt(block, how)
