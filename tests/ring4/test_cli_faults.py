@@ -155,9 +155,22 @@ def test_the_last_try_is_announced(ada):
         ada.run("pin", "verify", "--pin-file", ada.wrong_pin)
     document = ada.file("doc", "text")
     words = ["sign", str(document), "--container", "9A"]
-    code, seen = at_terminal(words, [("PIN: ", PIN)], ada.virtual.directory.parent)
+    code, seen = at_terminal(words, [("Type yes", "no")], ada.virtual.directory.parent)
+    assert (code, ada.json("pin", "status")["pins"][0]["attempts_left"]) == (4, 1)
+    assert "nobody has confirmed" in seen
+    code, seen = at_terminal(words, [("Type yes", "yes"), ("PIN: ", PIN)], ada.virtual.directory.parent)
     assert code == 0, seen
     assert "last try" in seen
+
+
+def test_the_last_try_is_not_spent_by_a_pin_from_a_file_when_nobody_can_confirm_it(ada):
+    for _ in range(2):
+        ada.run("pin", "verify", "--pin-file", ada.wrong_pin)
+    document = ada.file("doc", "text")
+    result = ada.run("sign", document, "--container", "9A", "--pin-file", ada.wrong_pin, "--json")
+    assert (result.code, result.error["name"]) == (4, "SCARD_W_CANCELLED_BY_USER")
+    assert "calais pin verify" in result.error["next_step"]
+    assert ada.json("pin", "status")["pins"][0]["attempts_left"] == 1
 
 
 def test_two_different_new_pins_change_nothing(ada):
@@ -203,9 +216,9 @@ def pinentry(tmp_path, monkeypatch):
                     if line == "BYE\\n":
                         break
                     open({str(folder / "asked")!r}, "a").write(line)
-                    if line.startswith("GETPIN"):
+                    if line.startswith(("GETPIN", "CONFIRM")):
                         print({answer!r}, flush=True)
-                    if not line.startswith("GETPIN") or {answer!r}.startswith("D "):
+                    if not line.startswith(("GETPIN", "CONFIRM")) or {answer!r}.startswith("D "):
                         print("OK", flush=True)
                 """
             )
@@ -228,6 +241,17 @@ def test_cancelling_pinentry_spends_no_try(ada, pinentry):
     result = ada.run("sign", "pin", "--container", "9A", "--pinentry", "--json")
     assert (result.code, result.error["name"]) == (4, "SCARD_W_CANCELLED_BY_USER")
     assert ada.json("pin", "status")["pins"][0]["attempts_left"] == 3
+
+
+def test_pinentry_confirms_the_last_try(ada, pinentry):
+    for _ in range(2):
+        ada.run("pin", "verify", "--pin-file", ada.wrong_pin)
+    pinentry("ERR 83886194 Not confirmed <Pinentry>")
+    result = ada.run("sign", "pin", "--container", "9A", "--pinentry", "--json")
+    assert (result.code, result.error["name"]) == (4, "SCARD_W_CANCELLED_BY_USER")
+    asked = pinentry(f"D {PIN}")
+    ada.ok("sign", "pin", "--container", "9A", "--pinentry")
+    assert "last try" in asked.read_text()
 
 
 def test_a_broken_pinentry_is_named(ada, pinentry):

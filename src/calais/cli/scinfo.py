@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calais.cli.asking import prompt_of
 from calais.cli.command import Answer, Document, command
 from calais.cli.meanings import PIN
 from calais.cli.screen import Cell, Screen, count, working
-from calais.cli.secrets import can_ask, pin_options, prompt_of
+from calais.cli.secrets import can_ask, pin_options
 from calais.cli.session import choose_card, complete_readers, opened
 
 if TYPE_CHECKING:

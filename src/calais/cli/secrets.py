@@ -10,7 +10,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,12 +20,10 @@ from calais.win.errors import SilentContext
 
 if TYPE_CHECKING:
     from calais.minidriver.pins import Pin
-    from calais.provider.prompt import PinRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MAX_SECRET_BYTES = 4096
-GIVE_PIN = "Give it with --pin-file or --pin-stdin, or run in a terminal to be asked"
 
 
 def secret_options(name: str, what: str) -> Callable[[F], F]:
@@ -159,51 +157,3 @@ class Source:
         from calais.minidriver.pins import Pin
 
         return Pin(self.take(new=new))
-
-
-@dataclass
-class CommandPrompt:
-    """Answers the provider's questions for a PIN: from the file or pipe until it is refused, else at the terminal."""
-
-    source: Source
-    pinentry: bool = False
-    given: Pin | None = field(default=None, repr=False)
-    refused: bool = False
-
-    def ask(self, request: PinRequest) -> Pin | None:
-        """The PIN, or ``None`` when there is none (any more) to give."""
-        from calais.minidriver.pins import Pin
-
-        if self.source.is_given:
-            self.refused |= request.retry
-            self.given = self.given or self.source.pin()
-            return None if self.refused else self.given
-        if self.pinentry:
-            from calais.cli.pinentry import ask_pinentry
-
-            return ask_pinentry(request)
-        if not can_ask():
-            raise SilentContext(
-                detail=f"a PIN is needed to {request.purpose}, and there is nobody to ask", next_step=GIVE_PIN
-            )
-        answer = ask_hidden(question(request))
-        return Pin(answer) if answer else None
-
-
-def question(request: PinRequest) -> str:
-    """What the terminal asks, in as many lines as it needs."""
-    from calais.cli.safe import safe
-
-    left = request.attempts_left
-    tries = f" ({left} tries left)" if left and not request.is_last_try else ""
-    lines = [f"{safe(request.card)} in {safe(request.reader)} wants the PIN to {safe(request.purpose)}{tries}."]
-    if request.reason:
-        lines.append(f"{safe(request.reason[:1].upper() + request.reason[1:])}.")
-    if request.is_last_try:
-        lines.append("This is the last try: a wrong PIN blocks the card.")
-    return "\n".join((*lines, "PIN: "))
-
-
-def prompt_of(pin_file: Path | None, pin_stdin: bool, *, pinentry: bool = False) -> CommandPrompt:
-    """The prompt of a command that has ``pin_options``."""
-    return CommandPrompt(Source("the PIN", pin_file, pin_stdin), pinentry)

@@ -10,7 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from calais.cli.adminkey import management_key
-from calais.cli.secrets import CommandPrompt, Source
+from calais.cli.asking import CommandPrompt
+from calais.cli.secrets import Source
 
 if TYPE_CHECKING:
     from calais.minidriver.administration import KeyOrder

@@ -84,6 +84,10 @@ TREE: dict[str, Entry] = {
             "serve": Verb("serve:serve", "Put a virtual card behind the real pcscd, through vpcd."),
         },
     ),
+    "policy": Group(
+        "The policy: what is allowed, and who said so.",
+        {"show": Verb("policy:show", "The values in force, and where each comes from.")},
+    ),
     "certify": Verb("certify:certify", "Try every rule of the minidriver specification on a card or a driver."),
     "completion": Verb("completion:completion", "Print the completion script of a shell."),
 }

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from calais.cli.asking import prompt_of
 from calais.cli.cert import complete_certificates
 from calais.cli.files import STANDARD
-from calais.cli.secrets import pin_options, prompt_of
+from calais.cli.secrets import pin_options
 from calais.cli.session import choose_card, opened, reader_option
 
 if TYPE_CHECKING:
