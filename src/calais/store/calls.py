@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from calais.store import acquire, bag, certificate
 from calais.store.api import AcquiredKey, KeyOpener, StoreProvider
+from calais.store.collections import Collection
 from calais.store.finding import query_for
 from calais.store.locations import location_of
 from calais.store.model import CertificateContext
-from calais.store.stores import EMPTY, EVERY, Collection, Query, Store
+from calais.store.stores import EMPTY, EVERY, Query, Store
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NotFound, WinError
 from calais.win.flags import (

@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from calais.store import certificate, crl
-from calais.win.flags import CERT_CERT_PROP_ID, CERT_CRL_PROP_ID, CERT_CTL_PROP_ID
+from calais.store.api import CERTIFICATE, CRL, CTL
 
-CERTIFICATE: Final = CERT_CERT_PROP_ID
-CRL: Final = CERT_CRL_PROP_ID
-CTL: Final = CERT_CTL_PROP_ID
 KINDS: Final = (CERTIFICATE, CRL, CTL)
 
 

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from calais.store import bag
 from calais.store.api import Database
+from calais.store.collections import Collection
 from calais.store.model import Element
-from calais.store.shelf import WHOLE, Shelf
-from calais.store.stores import Collection, Store
+from calais.store.shelf import WHOLE
+from calais.store.sources import DatabaseSource
+from calais.store.stores import Store
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NotFound, WinError
 from calais.win.flags import (
@@ -166,13 +168,15 @@ class SystemStores:
 
     def _physical(self, physical: Physical, flags: int) -> Store:
         read_only = bool(flags & CERT_STORE_READONLY_FLAG)
-        shelf = Shelf(
+        state = _access_state(physical.location, read_only=read_only)
+        source = DatabaseSource(
             self._database.backing(physical.location, physical.store),
             read_only=read_only,
-            access_state=_access_state(physical.location, read_only=read_only),
+            access_state=state,
             whole=self._whole,
         )
-        return Store(shelf, shows_archived=bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG))
+        archived = bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG)
+        return Store(source.shelves, shows_archived=archived, source=source, access_state=state)
 
     def _create_or_delete(self, name: str, location: int, flags: int) -> bool:
         """What the flags say about the store itself; whether that was all."""

@@ -11,16 +11,19 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from calais.store import bag, certificate, filing
-from calais.store.api import KeyHandle
+from calais.store import bag, certificate, crl, filing
+from calais.store.api import CERTIFICATE, CRL, CTL, KeyHandle
 from calais.store.certificate import Outline
+from calais.store.crl import CrlOutline
+from calais.store.items import Item
 from calais.win.codes import Code
 from calais.win.errors import BadParameter
 from calais.win.flags import PropId
-from calais.win.structs import CertInfo, CertKeyContext
+from calais.win.structs import CertInfo, CertKeyContext, CrlInfo
 
 if TYPE_CHECKING:
     from calais.store.shelf import Shelf
@@ -47,18 +50,20 @@ class Watcher(Protocol):
 
 
 class Element:
-    """A certificate in one opening of a store, or free-standing.
+    """A certificate, CRL or CTL in one opening of a store, or free-standing.
 
     Args:
-        encoded: DER, of one certificate exactly.
+        encoded: DER, of one certificate or CRL exactly.
         stored: persisted properties, id to stored bytes.
+        kind: which of the three; see ``items``.
 
     Properties come in three layers: ``volatile`` (this element only, never written; ``None`` hides what is
     below), ``stored``, and ``computed`` (kept once asked for).
     """
 
-    def __init__(self, encoded: bytes, stored: Mapping[int, bytes] | None = None) -> None:
+    def __init__(self, encoded: bytes, stored: Mapping[int, bytes] | None = None, kind: int = CERTIFICATE) -> None:
         self.encoded = encoded
+        self.kind = kind
         self.stored: dict[int, bytes] = dict(stored or {})
         self.computed: dict[int, bytes] = {}
         self.volatile: dict[int, bytes | None] = {}
@@ -73,6 +78,18 @@ class Element:
     def outline(self) -> Outline:
         """The parts of the certificate."""
         return certificate.parse(self.encoded)
+
+    @cached_property
+    def crl(self) -> CrlOutline:
+        """The parts of the CRL."""
+        return crl.parse(self.encoded)
+
+    @property
+    def begin(self) -> datetime | None:
+        """From when it counts: begin of validity, or the time of this update; ``None`` when nobody can read it."""
+        if self.kind == CTL:
+            return None
+        return self.crl.info.this_update if self.kind == CRL else self.outline.info.not_before
 
     @property
     def identity(self) -> bytes:
@@ -97,6 +114,10 @@ class Element:
     def copied(self) -> dict[int, bytes]:
         """What a copy in another store gets: all but handles and what is volatile."""
         return {**self.computed, **self.stored}
+
+    def written(self) -> Item:
+        """What is written of it into a file."""
+        return Item(self.kind, self.encoded, self.copied())
 
     def write(self, changes: Mapping[int, bytes | None]) -> None:
         """Set or (``None``) delete persisted properties, in the database first.
@@ -237,8 +258,8 @@ class _Hold:
             self.give_back()
 
 
-class CertificateContext:
-    """PCCERT_CONTEXT: one certificate in one store, counted.
+class Context:
+    """A program's counted view of one element through one store.
 
     While a program holds it, the store gives out this same object. At count 0 it is released: functions refuse
     it with ERROR_INVALID_PARAMETER, attributes stay readable. Dropping the last Python reference gives back
@@ -257,13 +278,8 @@ class CertificateContext:
 
     @property
     def encoded(self) -> bytes:
-        """The certificate, DER."""
+        """The certificate or CRL, DER."""
         return self.element.encoded
-
-    @property
-    def info(self) -> CertInfo:
-        """What the certificate says."""
-        return self.element.outline.info
 
     @property
     def store(self) -> Store:
@@ -275,7 +291,7 @@ class CertificateContext:
         """How often the program holds it; 0 = released."""
         return self._hold.count
 
-    def duplicate(self) -> CertificateContext:
+    def duplicate(self) -> Self:
         """The same object, count +1."""
         self._hold.take()
         return self
@@ -287,23 +303,15 @@ class CertificateContext:
             BadParameter: ERROR_INVALID_PARAMETER, it is released already.
         """
         if self._hold.count <= 0:
-            raise BadParameter(Code.ERROR_INVALID_PARAMETER, "The certificate context was released before.")
+            raise BadParameter(Code.ERROR_INVALID_PARAMETER, "The context was released before.")
         self._hold.give_back()
 
     def release_all(self) -> None:
         """Give back all references."""
         self._hold.drop()
 
-    def get(self, prop_id: int) -> Any:  # noqa: ANN401 - the type is the property's
-        """CertGetCertificateContextProperty; see ``bag.get``."""
-        return bag.get(self.element, prop_id)
-
-    def set(self, prop_id: int, value: object, flags: int = 0) -> None:
-        """CertSetCertificateContextProperty; see ``bag.set_value``."""
-        bag.set_value(self.element, prop_id, value, flags)
-
     def delete(self) -> None:
-        """CertDeleteCertificateFromStore: out of its store; always gives one reference back.
+        """CertDeleteCertificateFromStore, CertDeleteCRLFromStore: out of its store; always gives one reference back.
 
         Raises:
             AccessDenied: the store is read-only and has it.
@@ -314,4 +322,44 @@ class CertificateContext:
             self.free()
 
     def __repr__(self) -> str:
-        return f"<CertificateContext {self.element.identity.hex()}>"
+        return f"<{type(self).__name__} {self.element.identity.hex()}>"
+
+
+class CertificateContext(Context):
+    """PCCERT_CONTEXT: one certificate in one store."""
+
+    @property
+    def info(self) -> CertInfo:
+        """What the certificate says."""
+        return self.element.outline.info
+
+    def get(self, prop_id: int) -> Any:  # noqa: ANN401 - the type is the property's
+        """CertGetCertificateContextProperty; see ``bag.get``."""
+        return bag.get(self.element, prop_id)
+
+    def set(self, prop_id: int, value: object, flags: int = 0) -> None:
+        """CertSetCertificateContextProperty; see ``bag.set_value``."""
+        bag.set_value(self.element, prop_id, value, flags)
+
+
+class CRLContext(Context):
+    """PCCRL_CONTEXT: one CRL in one store."""
+
+    @property
+    def info(self) -> CrlInfo:
+        """What the CRL says about itself."""
+        return self.element.crl.info
+
+
+C = TypeVar("C", bound=Context)
+
+
+class Kind(NamedTuple, Generic[C]):
+    """One kind of element: the id of its record, and what a program holds of it."""
+
+    number: int
+    context: type[C]
+
+
+CERTIFICATES: Kind[CertificateContext] = Kind(CERTIFICATE, CertificateContext)
+CRLS: Kind[CRLContext] = Kind(CRL, CRLContext)

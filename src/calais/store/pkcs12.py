@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from calais.store import ber, der
-from calais.store.items import CERTIFICATE, Item
+from calais.store.api import CERTIFICATE
+from calais.store.items import Item
 from calais.win.codes import Code
 from calais.win.der import build, encode_oid
 from calais.win.errors import BadData, WinError

@@ -1,6 +1,6 @@
-"""The elements of one physical store in one opening of it.
+"""The elements of one kind in one opening of one physical store.
 
-A shelf without a backing is a memory store. A shelf on a backing of at most ``WHOLE`` certificates reads it whole
+A shelf without a backing is in memory. A shelf on a backing of at most ``WHOLE`` certificates reads it whole
 when it is opened, and is a snapshot plus its own changes. Above that it reads what it is asked for: keyed finds
 go to the backing's indexes, enumeration reads page by page, and others' changes show as they are read.
 Every change is one transaction, decided on what the backing holds at that moment.
@@ -12,18 +12,19 @@ from __future__ import annotations
 import itertools
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NamedTuple
 
 from calais.store import filing, properties
-from calais.store.api import Backing, Index, Lookup, Reading, Row, Writing, insist
+from calais.store.api import CERTIFICATE, Backing, Index, Lookup, Reading, Row, Writing, insist
+from calais.store.items import Item
 from calais.store.model import Element
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadParameter, WinError
-from calais.win.flags import AddDisposition
+from calais.win.flags import AddDisposition, PropId
 
 WHOLE = 512
 PAGE = 64
@@ -68,7 +69,7 @@ def decide(disposition: int, present: Element | None, new: Element) -> Verdict:
 
 def _is_newer(new: Element, present: Element) -> bool:
     """Whether the validity of ``new`` begins later; a time that nobody can read is before all others."""
-    return (new.outline.info.not_before or _BEFORE_ALL) > (present.outline.info.not_before or _BEFORE_ALL)
+    return (new.begin or _BEFORE_ALL) > (present.begin or _BEFORE_ALL)
 
 
 class _Page(NamedTuple):
@@ -85,23 +86,55 @@ class _Page(NamedTuple):
         return key <= self.rows[0].key + 1 or (self.start is not None and key <= self.start)
 
 
+class Seen:
+    """How far one opening of a backing knows it: change counters, moved on by its own changes.
+
+    ``read``: at the last reading; ``watched``: when somebody last asked to be told of changes; ``lock``: one for
+    all shelves of the opening.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.read = 0
+        self.watched = 0
+
+    def moved(self, before: int, after: int) -> None:
+        """This opening made the change from ``before`` to ``after``."""
+        self.read = after if self.read == before else self.read
+        self.watched = after if self.watched == before else self.watched
+
+
 class Shelf:
     """See the module.
 
     Args:
-        backing: where it is kept, or ``None`` for memory only.
+        backing: where it is kept, or ``None`` for memory only; the caller makes it ``read``.
+        kind: CERTIFICATE, CRL or CTL.
+        seen: shared by the shelves of one opening.
         read_only: whether changes are refused.
         access_state: bits of CERT_ACCESS_STATE_PROP_ID.
-        whole: up to how many certificates the backing is read whole.
+        whole: up to how many elements the backing is read whole.
+        keeps_identity: an element carries property 3 as stored once it is here, as it does on a backing.
     """
 
     def __init__(
-        self, backing: Backing | None = None, *, read_only: bool = False, access_state: int = 0, whole: int = WHOLE
+        self,
+        backing: Backing | None = None,
+        *,
+        kind: int = CERTIFICATE,
+        seen: Seen | None = None,
+        read_only: bool = False,
+        access_state: int = 0,
+        whole: int = WHOLE,
+        keeps_identity: bool = False,
     ) -> None:
         self.read_only = read_only
+        self._keeps_identity = keeps_identity
+        self.kind = kind
+        self._seen = seen or Seen()
         self._whole = whole
         self.access_state = access_state
-        self.lock = threading.RLock()
+        self.lock = self._seen.lock
         self._backing = backing
         self._counter = itertools.count(1)
         self._keys: list[int] = []
@@ -109,21 +142,24 @@ class Shelf:
         self._by_identity: dict[bytes, list[int]] = {}
         self._page = _Page()
         self._reads_on_demand = False
-        self._change = 0
-        self.resync()
 
     # reading
 
-    def resync(self) -> None:
+    @property
+    def is_backed(self) -> bool:
+        """Whether something keeps the elements when the opening is over."""
+        return self._backing is not None
+
+    def read(self, look: Reading) -> None:
         """Read the backing again; elements that are still the same stay, with their contexts and handles."""
-        if self._backing is None:
-            return
         with self.lock:
-            with self._backing.reading() as look:
-                self._change = look.change()
-                self._page = _Page()
-                self._reads_on_demand = look.count(self._whole + 1) > self._whole
-                rows = self._rows_in_use(look) if self._reads_on_demand else look.rows(None, self._whole)
+            self._page = _Page()
+            count = look.count(self._whole + 1, self.kind)
+            self._reads_on_demand = count > self._whole
+            if self._reads_on_demand:
+                rows = self._rows_in_use(look)
+            else:
+                rows = look.rows(None, self._whole, kind=self.kind) if count else []
             current = {row.key for row in rows}
             for key in [key for key in self._keys if key not in current]:
                 self._forget(key)
@@ -132,15 +168,8 @@ class Shelf:
 
     def _rows_in_use(self, look: Reading) -> list[Row]:
         """Of a large backing, the rows that this shelf holds elements of, if they are still there."""
-        found = (look.rows(key + 1, 1) for key in reversed(self._keys))
+        found = (look.rows(key + 1, 1, kind=self.kind) for key in reversed(self._keys))
         return [row for rows in found for row in rows if row.key in self._elements]
-
-    def is_current(self) -> bool:
-        """Whether nobody has changed the backing since this shelf looked."""
-        if self._backing is None:
-            return True
-        with self._backing.reading() as look:
-            return look.change() == self._change
 
     def entries(self, below: int | None = None, index: Index | None = None, value: bytes = b"") -> Iterator[Entry]:
         """The elements, newest first.
@@ -181,7 +210,7 @@ class Shelf:
         if key is None or not self._page.covers(key, lookup):
             assert self._backing is not None  # only a backing is read on demand  # noqa: S101
             with self._backing.reading() as look:
-                self._page = _Page(lookup, key, look.rows(key, PAGE, lookup))
+                self._page = _Page(lookup, key, look.rows(key, PAGE, lookup, self.kind))
         return next((row for row in self._page.rows if key is None or row.key < key), None)
 
     def _fresh(self, row: Row) -> Element:
@@ -189,7 +218,7 @@ class Shelf:
         known = self._elements.get(row.key)
         if known is not None:
             return known
-        element = Element(row.encoded, row.properties)
+        element = Element(row.encoded, row.properties, self.kind)
         element.home = self
         return element
 
@@ -281,7 +310,7 @@ class Shelf:
             if present is not None and verdict is Verdict.USE:
                 lacking = {each: new.stored[each] for each in new.stored if present.element.lookup(each) is None}
                 if look is not None and lacking:
-                    look.alter(present.element.identity, lacking)
+                    look.alter(present.element.identity, lacking, self.kind)
             else:
                 key = self._put(look, new, present if verdict is Verdict.INHERIT else None)
         if present is not None and verdict is Verdict.USE:
@@ -290,6 +319,59 @@ class Shelf:
         if present is not None:
             self._displace(present, keep=verdict is Verdict.ADD)
         return self._placed(Entry(key, new))
+
+    def link(self, element: Element, disposition: int, into: Shelf) -> tuple[Shelf, Entry]:
+        """Show an element of another store here too, by the table of dispositions.
+
+        Args:
+            element: of another shelf, or free-standing.
+            disposition: CERT_STORE_ADD_*.
+            into: the shelf in memory that takes it, when this one cannot.
+
+        Raises:
+            AccessDenied: open for reading only.
+            WinError: CRYPT_E_EXISTS, E_INVALIDARG, or the database refused to remove what was here.
+        """
+        with self.lock:
+            self._write(lambda _: None)
+            present = self.find_same(element.identity)
+            verdict = decide(disposition, present.element if present else None, element)
+            if present is not None and verdict is not Verdict.ADD:
+                self._settle(present, element, verdict)
+                if verdict is Verdict.USE:
+                    return self, present
+            return into, into.place(element)
+
+    def place(self, element: Element) -> Entry:
+        """Put an element in as the newest, in memory; it stays at home where it was."""
+        with self.lock:
+            entry = Entry(next(self._counter), element)
+            self._place(entry)
+            return entry
+
+    def _settle(self, present: Entry, element: Element, verdict: Verdict) -> None:
+        """The certificate that was there when a link to the same one came."""
+        if verdict is Verdict.USE:
+            giver, taker = element, present.element
+        else:
+            giver, taker = present.element, element
+            self.remove(present)
+        lacking = {each: giver.stored[each] for each in giver.stored if taker.lookup(each) is None}
+        if lacking and verdict is not Verdict.REPLACE:
+            taker.write(lacking)
+
+    def load(self, items: Iterable[Item]) -> None:
+        """Put in what was read from somewhere, in its order; duplicates stay."""
+        with self.lock:
+            for item in items:
+                element = Element(item.encoded, item.properties, item.kind)
+                self._placed(Entry(self._put(None, element, None), element))
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an element that is not there any more where it was read from."""
+        with self.lock:
+            if self._elements.get(entry.key) is entry.element:
+                self._forget(entry.key)
 
     def remove(self, entry: Entry) -> None:
         """Take an element out; one that is out already stays out.
@@ -303,7 +385,7 @@ class Shelf:
             filed = entry.element.home is self
             if not placed and not filed:
                 return
-            insist(lambda: self._write(lambda look: filed and look.remove(entry.element.identity)))
+            insist(lambda: self._write(lambda look: filed and look.remove(entry.element.identity, self.kind)))
             if placed:
                 self._forget(entry.key)
             if filed:
@@ -313,7 +395,7 @@ class Shelf:
     def alter(self, element: Element, changes: Mapping[int, bytes | None]) -> None:
         """See ``model.Home``."""
         with self.lock:
-            insist(lambda: self._write(lambda look: look.alter(element.identity, changes)))
+            insist(lambda: self._write(lambda look: look.alter(element.identity, changes, self.kind)))
         self._page = _Page()
 
     def _write(self, change: Callable[[Writing], object]) -> None:
@@ -331,17 +413,16 @@ class Shelf:
             yield None
             return
         with self._backing.writing() as look:
-            current = look.change() == self._change
+            before = look.change()
             yield look
             after = look.change()
-        if current:
-            self._change = after
+        self._seen.moved(before, after)
 
     def _present(self, identity: bytes, look: Writing | None) -> Entry | None:
         """The same certificate, as it is now: the backing has the last word."""
         if look is None:
             return self.find_same(identity)
-        row = look.get(identity)
+        row = look.get(identity, self.kind)
         for key in list(self._by_identity.get(identity, [])):
             if (row is None or key < row.key) and self._elements[key].home is self:
                 self._forget(key)
@@ -352,8 +433,10 @@ class Shelf:
         if heir_of is not None:
             new.stored = {**heir_of.element.stored, **new.stored}
         if look is None:
+            if self._keeps_identity:
+                new.stored.setdefault(PropId.SHA1_HASH, new.identity)
             return next(self._counter)
-        row = look.put(new.encoded, {each: new.stored[each] for each in properties.storable(new.stored)})
+        row = look.put(new.encoded, {each: new.stored[each] for each in properties.storable(new.stored)}, self.kind)
         new.stored = dict(row.properties)
         return row.key
 
@@ -369,6 +452,6 @@ class Shelf:
         self._page = _Page()
 
     def _placed(self, entry: Entry) -> Entry:
-        entry.element.home = self if self._backing is not None else None
+        entry.element.home = self
         self._place(entry)
         return entry

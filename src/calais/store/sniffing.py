@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from calais.store import certificate, crl, pkcs7, serialized
-from calais.store.items import CERTIFICATE, CRL, Item
+from calais.store.api import CERTIFICATE, CRL
+from calais.store.items import Item
 from calais.win.codes import Code
 from calais.win.errors import BadData, WinError
 

@@ -1,25 +1,28 @@
 """Open stores: counted, iterable, and the way to their contexts.
 
-A ``Store`` is one physical store; a ``Collection`` shows several as one. Sources: CertOpenStore, CertCloseStore,
-CertEnumCertificatesInStore, CertAddStoreToCollection.
+A ``Store`` is one physical store: a shelf for each kind of element, and the source behind it, if there is one.
+Sources: CertOpenStore, CertCloseStore, CertEnumCertificatesInStore, CertAddCertificateLinkToStore,
+CertSetStoreProperty. Several shown as one: ``collections``.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from calais.store.api import Index
-from calais.store.model import CertificateContext, Element, Place
+from calais.store.api import CERTIFICATE, Index
+from calais.store.items import KINDS, Item
+from calais.store.model import CERTIFICATES, C, CertificateContext, Context, Element, Kind, Place
 from calais.store.shelf import Entry, Shelf, decide
+from calais.store.sources import Source
+from calais.store.watch import Watch
 from calais.win.codes import Code
-from calais.win.errors import AccessDenied, BadParameter, WinError
+from calais.win.errors import WinError
 from calais.win.flags import (
     CERT_CLOSE_STORE_CHECK_FLAG,
     CERT_CLOSE_STORE_FORCE_FLAG,
-    CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG,
     PropId,
 )
 
@@ -51,35 +54,64 @@ class Store:
     contexts outlive it.
 
     Args:
-        shelf: the elements of this opening.
+        shelves: the elements of this opening, by kind; a new memory store without.
         shows_archived: whether archived certificates take part in enumeration and every find.
+        source: what is behind the shelves, ``None`` = nothing.
+        access_state: bits of CERT_ACCESS_STATE_PROP_ID.
     """
 
-    def __init__(self, shelf: Shelf | None = None, *, shows_archived: bool = False) -> None:
+    def __init__(
+        self,
+        shelves: Mapping[int, Shelf] | None = None,
+        *,
+        shows_archived: bool = False,
+        source: Source | None = None,
+        access_state: int = 0,
+    ) -> None:
         self.shows_archived = shows_archived
         self.references = 1
-        self._shelf = shelf or Shelf()
-        self._contexts: weakref.WeakValueDictionary[Place, CertificateContext] = weakref.WeakValueDictionary()
-        weakref.finalize(self, self._shelf.close).atexit = False
+        self.source = source
+        self.watch = None if source is None else Watch(source)
+        self.resyncs_itself = False
+        self.access_state = access_state
+        self.properties: dict[int, bytes | str] = {}
+        self._shelves = dict(shelves or {kind: Shelf(kind=kind) for kind in KINDS})
+        self._links: Shelf | None = None
+        self._contexts: weakref.WeakValueDictionary[Place, Context] = weakref.WeakValueDictionary()
+        weakref.finalize(self, _let_go, self._shelves, self.watch).atexit = False
 
     # what it is made of
 
-    def shelves(self) -> Iterator[Shelf]:
-        """The physical stores behind it, in the order of enumeration."""
-        yield self._shelf
+    def shelves(self, kind: int = CERTIFICATE) -> Iterator[Shelf]:
+        """The elements of one kind in the physical stores behind it, in the order of enumeration."""
+        if self._links is not None and kind == CERTIFICATE:
+            yield self._links
+        yield self._shelves[kind]
 
-    def shelf_for_adding(self) -> Shelf:
-        """Where a certificate goes that is in none of them."""
-        return self._shelf
+    def shelf_for_adding(self, kind: int = CERTIFICATE) -> Shelf:
+        """Where an element goes that is in none of them."""
+        return self._shelves[kind]
+
+    def parts(self) -> Iterator[Store]:
+        """The physical stores behind it."""
+        yield self
+
+    def items(self) -> list[Item]:
+        """Everything in it as it is written: certificates, CRLs, CTLs, each in the order added."""
+        return [entry.element.written() for kind in KINDS for shelf in self._oldest_first(kind) for entry in shelf]
+
+    def _oldest_first(self, kind: int) -> list[list[Entry]]:
+        return [list(shelf.entries())[::-1] for shelf in self.shelves(kind)]
 
     def resync(self) -> None:
-        """Read the backing store again."""
-        for shelf in self.shelves():
-            shelf.resync()
+        """Read what is behind the store again; nothing happens where nothing is."""
+        for part in self.parts():
+            if part.source is not None:
+                part.source.resync()
 
     def is_current(self) -> bool:
-        """Whether nobody else has changed the backing store since it was read."""
-        return all(shelf.is_current() for shelf in self.shelves())
+        """Whether nobody else has changed what is behind the store since it was read."""
+        return all(part.source is None or part.source.is_current() for part in self.parts())
 
     # references
 
@@ -88,7 +120,7 @@ class Store:
         """Whether a reference is left."""
         return self.references > 0
 
-    def duplicate(self) -> Store:
+    def duplicate(self) -> Self:
         """The same object, count +1."""
         self.references += 1
         return self
@@ -97,11 +129,12 @@ class Store:
         """Give one reference back; at the last one the store is closed. Once closed, nothing happens.
 
         Args:
-            flags: CERT_CLOSE_STORE_FORCE_FLAG, at the last reference releases its contexts; CERT_CLOSE_STORE_CHECK_FLAG, says whether
-                any are left.
+            flags: CERT_CLOSE_STORE_FORCE_FLAG, at the last reference releases its contexts;
+                CERT_CLOSE_STORE_CHECK_FLAG, says whether any are left.
 
         Raises:
-            WinError: CRYPT_E_PENDING_CLOSE, the reference is closed, but contexts or other references are out.
+            WinError: CRYPT_E_PENDING_CLOSE, the reference is closed, but contexts or other references are out;
+                a file that should be written could not be.
         """
         if not self.is_open:
             return
@@ -117,7 +150,13 @@ class Store:
             raise WinError(Code.CRYPT_E_PENDING_CLOSE, detail)
 
     def _close_last(self) -> None:
-        self._shelf.close()
+        try:
+            if self.source is not None:
+                self.source.commit()
+        finally:
+            _let_go(self._shelves, self.watch)
+            if self._links is not None:
+                self._links.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,24 +166,30 @@ class Store:
 
     # contexts
 
-    def context_for(self, shelf: Shelf, entry: Entry) -> CertificateContext:
+    def context_for(self, kind: Kind[C], shelf: Shelf, entry: Entry) -> C:
         """The context of this element: the one in use, count +1, or a new one."""
         place = Place(shelf, entry.key)
         with shelf.lock:
             shelf.keep(entry)
-            context = self._contexts.get(place)
-            if context is None or not context.references or context.element is not entry.element:
-                context = CertificateContext(entry.element, self, place)
-                self._contexts[place] = context
+            known = self._contexts.get(place)
+            if isinstance(known, kind.context) and known.references and known.element is entry.element:
+                return known.duplicate()
+            context = kind.context(entry.element, self, place)
+            self._contexts[place] = context
             return context.duplicate()
 
-    # certificates
+    # elements
 
     def add(self, encoded: bytes, stored: dict[int, bytes] | None, disposition: int) -> CertificateContext:
-        """Add a certificate, by the table of dispositions.
+        """Add a certificate; see ``put``."""
+        return self.put(CERTIFICATES, encoded, stored, disposition)
+
+    def put(self, kind: Kind[C], encoded: bytes, stored: dict[int, bytes] | None, disposition: int) -> C:
+        """Add an element, by the table of dispositions.
 
         Args:
-            encoded: DER of one certificate exactly.
+            kind: what it is.
+            encoded: DER of one certificate or CRL exactly.
             stored: its properties, id to stored bytes.
             disposition: CERT_STORE_ADD_*.
 
@@ -154,39 +199,66 @@ class Store:
         Raises:
             AccessDenied, WinError: see ``Shelf.add``.
         """
-        new = Element(encoded, stored)
-        shelf = self._shelf_of_same(new.identity) or self.shelf_for_adding()
-        return self.context_for(shelf, shelf.add(new, disposition))
+        new = Element(encoded, stored, kind.number)
+        decide(disposition, None, new)
+        shelf = self._shelf_of_same(new, disposition) or self.shelf_for_adding(kind.number)
+        return self.context_for(kind, shelf, shelf.add(new, disposition))
 
-    def _shelf_of_same(self, identity: bytes) -> Shelf | None:  # noqa: ARG002
+    def _shelf_of_same(self, new: Element, disposition: int) -> Shelf | None:  # noqa: ARG002
         return None
 
-    def remove(self, context: CertificateContext) -> None:
-        """Take a certificate out of the store; see ``Shelf.remove``."""
+    def link(self, element: Element, disposition: int) -> CertificateContext:
+        """Show a certificate of another store here too: with the same properties, not with copies.
+
+        A link lives as long as this opening; what is behind the store does not learn of it.
+
+        Raises:
+            BadParameter: E_INVALIDARG, no such disposition.
+            WinError: see ``Shelf.add``.
+        """
+        shelf = into = self._shelves[CERTIFICATE]
+        if shelf.is_backed:
+            self._links = into = self._links or Shelf()
+            shelf = into if into.find_same(element.identity) else shelf
+        return self.context_for(CERTIFICATES, *shelf.link(element, disposition, into))
+
+    def remove(self, context: Context) -> None:
+        """Take an element out of the store; see ``Shelf.remove``."""
         if context.place.shelf is not None:
             context.place.shelf.remove(Entry(context.place.key, context.element))
 
     def next(self, previous: CertificateContext | None = None, query: Query = EVERY) -> CertificateContext | None:
-        """The next certificate after ``previous``, newest first.
+        """The next certificate after ``previous``, newest first; see ``step``."""
+        return self.step(CERTIFICATES, previous, query)
+
+    def step(self, kind: Kind[C], previous: C | None = None, query: Query = EVERY) -> C | None:
+        """The next element after ``previous``, newest first.
 
         Args:
+            kind: of which kind.
             previous: where the run is; not released by this. ``None`` begins a run.
-            query: which certificates count. Archived ones do only where it or the store says so.
+            query: which ones count. Archived ones do only where it or the store says so.
         """
-        shelves = list(self.shelves())
+        if previous is None:
+            self._resync_itself()
+        shelves = list(self.shelves(kind.number))
         at, below, run = self._resume(shelves, previous)
         for number, shelf in enumerate(shelves[at:], at):
             for entry in shelf.entries(below, query.index, query.value):
                 if self._counts(entry.element, query):
-                    context = self.context_for(shelf, entry)
+                    context = self.context_for(kind, shelf, entry)
                     context.run = run
                     return context
             below = run[number + 1] if number + 1 < len(run) else None
         return None
 
-    def _resume(
-        self, shelves: list[Shelf], previous: CertificateContext | None
-    ) -> tuple[int, int | None, tuple[int, ...]]:
+    def _resync_itself(self) -> None:
+        """CERT_STORE_CTRL_AUTO_RESYNC, where it was asked for."""
+        for part in self.parts():
+            if part.resyncs_itself and part.source is not None and not part.source.is_current():
+                part.source.resync()
+
+    def _resume(self, shelves: list[Shelf], previous: Context | None) -> tuple[int, int | None, tuple[int, ...]]:
         """Number of the shelf to go on in, the key to stay below there, and where the run began in each shelf.
 
         What was added to a later shelf after the run began is not visited. In one shelf the order sees to that.
@@ -215,85 +287,35 @@ class Store:
         return self.run()
 
 
-@dataclass(eq=False)
-class Member:
-    """One store of a collection: its flags (CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG) and priority."""
-
-    store: Store
-    flags: int
-    priority: int
-
-
-class Collection(Store):
-    """Several stores shown as one: by falling priority, equal ones in the order they were added."""
-
-    def __init__(self, *, shows_archived: bool = False) -> None:
-        super().__init__(shows_archived=shows_archived)
-        self.members: list[Member] = []
-
-    def shelves(self) -> Iterator[Shelf]:
-        """See ``Store``."""
-        for member in self.members:
-            yield from member.store.shelves()
-
-    def shelf_for_adding(self) -> Shelf:
-        """That of the first member that takes additions.
-
-        Raises:
-            AccessDenied: none does.
-        """
-        for member in self.members:
-            if member.flags & CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG:
-                return member.store.shelf_for_adding()
-        raise AccessDenied(Code.E_ACCESSDENIED, "No store of this collection takes additions.")
-
-    def _shelf_of_same(self, identity: bytes) -> Shelf | None:
-        return next((shelf for shelf in self.shelves() if shelf.find_same(identity)), None)
-
-    def include(self, store: Store, flags: int = 0, priority: int = 0) -> None:
-        """Show ``store`` too; the collection keeps a reference of its own.
-
-        Args:
-            store: the member.
-            flags: CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG = additions go there.
-            priority: higher ones come first.
-
-        Raises:
-            BadParameter: E_INVALIDARG, the store would contain itself.
-        """
-        if store is self or (isinstance(store, Collection) and self in store.all_members()):
-            raise BadParameter(Code.E_INVALIDARG, "A collection cannot be its own member.")
-        self.members.append(Member(store.duplicate(), flags, priority))
-        self.members.sort(key=lambda member: -member.priority)
-
-    def all_members(self) -> list[Store]:
-        """The members, and theirs."""
-        direct = [member.store for member in self.members]
-        return direct + [each for store in direct if isinstance(store, Collection) for each in store.all_members()]
-
-    def exclude(self, store: Store) -> None:
-        """No longer show ``store``; nothing happens when it is not a member."""
-        for member in [member for member in self.members if member.store is store][:1]:
-            self.members.remove(member)
-            member.store.close()
-
-    def _close_last(self) -> None:
-        members, self.members = self.members, []
-        for member in members:
-            member.store.close()
+def _let_go(shelves: Mapping[int, Shelf], watch: Watch | None) -> None:
+    """The opening is over."""
+    if watch is not None:
+        watch.close()
+    for shelf in shelves.values():
+        shelf.close()
 
 
 class EmptyStore(Store):
     """The store of certificates made without one: it stays empty, whatever is added, and cannot be closed."""
 
     def free_standing(self, encoded: bytes, stored: dict[int, bytes] | None = None) -> CertificateContext:
-        """A context that is in no store."""
-        return CertificateContext(Element(encoded, stored), self, Place(None, 0)).duplicate()
+        """The context of a certificate that is in no store."""
+        return self.alone(CERTIFICATES, Element(encoded, stored))
 
-    def add(self, encoded: bytes, stored: dict[int, bytes] | None, disposition: int) -> CertificateContext:
+    def alone(self, kind: Kind[C], element: Element) -> C:
+        """A context that is in no store."""
+        return kind.context(element, self, Place(None, 0)).duplicate()
+
+    def put(self, kind: Kind[C], encoded: bytes, stored: dict[int, bytes] | None, disposition: int) -> C:
         """A free-standing context; nothing is stored."""
-        decide(disposition, None, Element(encoded))
-        return self.free_standing(encoded, stored)
+        element = Element(encoded, stored, kind.number)
+        decide(disposition, None, element)
+        return self.alone(kind, element)
+
+    def link(self, element: Element, disposition: int) -> CertificateContext:
+        """A free-standing view of the same element; nothing is stored."""
+        decide(disposition, None, element)
+        return self.alone(CERTIFICATES, element)
 
     def close(self, flags: int = 0) -> None:  # noqa: ARG002
         """Refused.
