@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Self
 
 from calais.cards.registry import identify
 from calais.provider.broker import PinBroker
+from calais.provider.cache import may_be_kept, mode_of
 from calais.provider.card import Card, Desk
 from calais.provider.choosing import Choosing
 from calais.provider.open import CardKeys
 from calais.provider.pinrules import PinRules
 from calais.provider.policy import Policy
 from calais.provider.prompt import Prompt
+from calais.resource.cachefile import CacheFolder
 from calais.resource.clock import Clock, WallClock
+from calais.resource.keptmemo import KeptCards
 from calais.resource.places import Places
 from calais.resource.readers import Reader
 from calais.resource.real import RealReaders
@@ -50,6 +53,7 @@ class System:
         policy: the values in force.
         clock: the time.
         virtual: the virtual readers that all processes share, if there are any.
+        cache: the directory where memories of cards are saved; ``None`` = they end with the system.
         watchers: asked at each connection for an observer of its exchanges.
     """
 
@@ -62,6 +66,7 @@ class System:
         policy: Policy | None = None,
         clock: Clock | None = None,
         virtual: VirtualReaders | None = None,
+        cache: Path | None = None,
         watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.policy = policy or Policy()
@@ -72,11 +77,14 @@ class System:
         self.choosing = Choosing(self, self.broker)
         self.virtual = virtual
         self.notes: list[str] = []
+        values = self.policy.values()
+        self.kept = KeptCards(CacheFolder(cache) if cache else None, allowed=partial(may_be_kept, values))
+        self._mode_of = partial(mode_of, values)
         self._slots = Slots()
         self._sources: list[Source] = [self._slots, *([virtual] if virtual else []), *sources]
         self._watchers = watchers
         self._readers: dict[str, Reader] = {}
-        self._identify = partial(identify, policy=self.policy.values())
+        self._identify = partial(identify, policy=values)
         self._desk = Desk(self.broker, self.policy, self._find)
         self._tokens: list[Token[System]] = []
 
@@ -111,9 +119,10 @@ class System:
             SystemStores(open_database(str(places.store) if places.store else None, home=places.data)),
             sources=[RealReaders()],
             prompt=prompt,
-            policy=policy or Policy.from_files(*places.policies),
+            policy=policy or Policy.from_files(*reversed(places.policies)),
             clock=clock,
             virtual=VirtualReaders(places.virtual),
+            cache=places.cache,
             watchers=watchers,
         )
 
@@ -188,6 +197,8 @@ class System:
             hold_s=self.policy.transaction_timeout_ms / 1000,
             clock=self.clock,
             watchers=self._watchers,
+            kept=self.kept,
+            mode_of=self._mode_of,
         )
 
     # --- card objects in this process ---

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from calais.cards.base import BytesMemory, PowerLoss
 from calais.cards.gids import spec
 from calais.cards.gids.bookkeeping import NewContainer
-from calais.cards.gids.view import OBJECTS
+from calais.cards.gids.keeping import OBJECTS
 from calais.win.errors import CardRemoved, NotFound
 
 

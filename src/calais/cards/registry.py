@@ -18,7 +18,7 @@ from typing import Protocol
 from calais.cards.gids.driver import GidsMinidriver
 from calais.cards.gids.sessionkeys import KeyServer
 from calais.cards.piv.driver import PivMinidriver
-from calais.minidriver.api import Minidriver
+from calais.minidriver.api import CardIdentity, Minidriver
 from calais.minidriver.injection import KeyInjection
 from calais.minidriver.memo import CardMemo, Evidence
 from calais.transport.base import Transaction
@@ -126,19 +126,32 @@ def identify(
 
 
 def _ask_again(known: Mapping[str, Driver], tx: Transaction, memo: CardMemo, *, policy: Policy) -> Minidriver | None:
-    """The built-in driver that knew the card of the last insertion, if this is the same card: it need not be looked for.
+    """The built-in driver that knew the card of the last insertion, or one that is kept, if this is the same card: it
+    need not be looked for.
 
     The first of the drivers is asked first anyway.
     """
-    name, before = memo.driver, memo.identity
-    if name not in BUILT_IN or before is None or known.get(name) is not BUILT_IN[name] or next(iter(known)) == name:
+    before = memo.identity
+    name = memo.driver if before is not None else _kept_driver(known, tx, memo)
+    if name not in BUILT_IN or known.get(name) is not BUILT_IN[name] or next(iter(known)) == name:
         return None
     kept = copy(memo)
     found = _ask(name, known[name], tx, memo, policy=policy, fresh=True)
-    if found is not None and memo.identity is not None and memo.identity.card_id == before.card_id:
+    if found is not None and (memo.recalled if before is None else _is(memo.identity, before)):
         return found
     memo.restore(kept)
     return None
+
+
+def _is(identity: CardIdentity | None, before: CardIdentity) -> bool:
+    return identity is not None and identity.card_id == before.card_id
+
+
+def _kept_driver(known: Mapping[str, Driver], tx: Transaction, memo: CardMemo) -> str:
+    """The driver that knew cards with this ATR in an earlier process; "" when another one might want the card now."""
+    if memo.shelf is None or set(known) != set(BUILT_IN):
+        return ""
+    return memo.shelf.driver_of(tx.channel.transport.atr)
 
 
 def _ask(

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from calais.minidriver import properties
 from calais.minidriver.administration import Administration
 from calais.minidriver.containers import build_container_info
+from calais.minidriver.doubt import Doubt
 from calais.minidriver.injection import KeyInjection, absent
 from calais.minidriver.memo import Cache, CardMemo
 from calais.minidriver.orphans import Bookkeeping
@@ -31,6 +32,7 @@ from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.minidriver.pins import PIN_SET_NONE, Pin, PinStatus, Role
 from calais.minidriver.surface import SURFACE, Duty
 from calais.transport.base import Transaction
+from calais.transport.keypad import Keypad
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NotFound
 from calais.win.structs import (
@@ -83,7 +85,7 @@ class ContainerEntry:
     has_certificate: bool = True
 
 
-class Minidriver(KeyInjection, Bookkeeping, Administration, ABC):
+class Minidriver(KeyInjection, Bookkeeping, Administration, Doubt, ABC):
     """One card, driven inside one transaction.
 
     Args:
@@ -220,6 +222,10 @@ class Minidriver(KeyInjection, Bookkeeping, Administration, ABC):
             WinError: SCARD_E_TIMEOUT.
         """
         absent("a PIN that is entered elsewhere")
+
+    def authenticate_at_keypad(self, pin_id: int, keypad: Keypad) -> None:  # noqa: ARG002
+        """Have a PIN typed at the reader and presented once; errors as ``authenticate`` and ``Keypad.verify``."""
+        absent("a PIN that is typed at the reader")
 
     def make_session_pin(self, pin_id: int, pin: Pin) -> Pin:  # noqa: ARG002
         """Trade a PIN for a session PIN (``CardAuthenticateEx`` with GENERATE); authenticates nothing."""

@@ -9,9 +9,10 @@ from typing import Protocol, Self, TypeVar
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from calais.minidriver.api import CardIdentity, Minidriver
-from calais.minidriver.memo import Evidence
+from calais.minidriver.memo import CacheMode, Evidence
 from calais.minidriver.pins import Pin, PinStatus, Role
 from calais.provider.broker import PinBroker, PinUse, is_always
+from calais.provider.cache import Explanation, explain, mode_of
 from calais.provider.caller import Caller
 from calais.provider.container import Container, Containers
 from calais.provider.policy import Policy
@@ -175,6 +176,11 @@ class Card:
         self._containers = Containers(self.run(job))
         return self._containers
 
+    @property
+    def container_changes(self) -> int:
+        """A number that changes with every change to keys and containers that is made through this process."""
+        return self._reader.memo.container_changes
+
     def container(self, name: str) -> Container:
         """The container called ``name``, by whatever name an enumeration of this insertion has given it.
 
@@ -193,6 +199,18 @@ class Card:
         """This card for ``caller``; what is remembered of the card is shared."""
         desk = replace(self._desk, broker=self.broker.seen_by(caller))
         return Card(self._reader, desk, self.identity, self.name, self.atr)
+
+    # --- what is remembered ---
+
+    def evidence(self) -> list[Explanation]:
+        """What is remembered of the card, and why each of it is believed; no exchange for a card that was not moved."""
+        return [explain(item) for item in self.run(lambda driver: driver.cached())]
+
+    @property
+    def cache_mode(self) -> CacheMode:
+        """How far what is remembered of the card reaches."""
+        values = self.policy.values()
+        return self.run(lambda driver: mode_of(values, driver))
 
     # --- PINs ---
 

@@ -76,22 +76,32 @@ class Container:
 
     @property
     def certificate(self) -> bytes | None:
-        """Its certificate as the card has it now (DER), or ``None``.
+        """Its certificate as the card has it now (DER), or ``None``; looked at itself, not believed by a list.
 
         Raises:
             BadData: there is one, and it cannot be read.
         """
-        return self.card.run(lambda driver: driver.certificate(self.index))
+
+        def job(driver: Minidriver) -> bytes | None:
+            driver.confirm_certificate(self.index)
+            return driver.certificate(self.index)
+
+        return self.card.run(job)
 
     @property
     def public_key(self) -> PublicKeyTypes:
-        """The public key as the card has it now.
+        """The public key as the card has it now; looked at itself, not believed by a list.
 
         Raises:
             NotFound: the container is empty.
             BadData: its certificate cannot be read.
         """
-        return self.card.run(lambda driver: driver.public_key(self.index))
+
+        def job(driver: Minidriver) -> PublicKeyTypes:
+            driver.confirm_key(self.index)
+            return driver.public_key(self.index)
+
+        return self.card.run(job)
 
     @property
     def key(self) -> Key:
@@ -146,15 +156,28 @@ class Container:
         return self.card.broker.perform(self.card, use, operation)
 
     def _verify(self, signature: bytes, data: bytes, how: SigningPadding) -> None:
-        """Raise unless the signature is of the key we know; say why it is not."""
+        """Raise unless the signature is of the key we know, or of the one that is there when we look again."""
         known = self.key.public_key()
         if is_signature(known, signature, data, how):
             return
+        found = self._learn_anew()
+        if found != known and is_signature(found, signature, data, how):
+            return
         reason = "the key does not belong to the container's certificate"
-        if self.public_key != known:
-            self._key = None
-            reason = "another program has replaced the key; open the container again"
+        if found != known:
+            reason = "another program has replaced the key, and the signature is of neither; open the container again"
         raise WinError.of(Code.NTE_BAD_SIGNATURE, f"the card's signature is wrong: {reason} ({self.name})")
+
+    def _learn_anew(self) -> PublicKeyTypes:
+        """The public key, read from the card whatever is remembered of it; the private key is that of it from now on."""
+
+        def job(driver: Minidriver) -> PublicKeyTypes:
+            driver.doubt(self.index)
+            return driver.public_key(self.index)
+
+        found = self.card.run(job)
+        self._key = None
+        return found
 
 
 class Containers(Sequence[Container]):

@@ -60,6 +60,10 @@ class Policy:
     piv_proof: str = "head"
     piv_container_map: str = "auto"
     gids_write: bool = True
+    gids_proof: str = "head"
+    cache_mode: str = "global"
+    piv_cache: str = "global"
+    gids_cache: str = "card"
     unblock_escrow_key: str = ""
     pin_separate_caches: bool = False
     personal_default_container: str = ""

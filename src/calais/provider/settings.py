@@ -210,6 +210,7 @@ LOGON_SETTINGS = (
         idle="drivers are installed as packages; none is fetched from anywhere",
     ),
 )
+CACHE_MODES = ("global", "session", "none", "card")
 OWN_SETTINGS = (
     Setting("propagation.expired", "propagation_expired", bool, "certificates outside their validity are propagated"),
     Setting("piv.write", "piv_write", bool, "PIV cards may be written"),
@@ -233,6 +234,20 @@ OWN_SETTINGS = (
         "Yubico's container map: on cards that are known to have it, on all, on none",
     ),
     Setting("gids.write", "gids_write", bool, "GIDS cards may be written"),
+    Setting(
+        "gids.proof",
+        "gids_proof",
+        ("counters", "head", "whole"),
+        "what others may have changed: believed by cardcf; and looked at when asked for itself; read again",
+    ),
+    Setting(
+        "cache.mode",
+        "cache_mode",
+        ("global", "session", "none"),
+        "how far card data is remembered at most: in files, until the card is removed, not at all",
+    ),
+    Setting("piv.cache", "piv_cache", CACHE_MODES, "the same for PIV cards; card = as the driver's cache mode says"),
+    Setting("gids.cache", "gids_cache", CACHE_MODES, "the same for GIDS cards"),
     Setting(
         "unblock.escrow_key",
         "unblock_escrow_key",

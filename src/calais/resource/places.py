@@ -22,7 +22,7 @@ class Places:
     Attributes:
         data: the directory of everything.
         store: the file of the certificate stores, when a program has named the home; else ``None``.
-        policies: the policy files, weakest first.
+        policies: the policy files, strongest first: the machine's wins over the user's (docs/adr/0015).
     """
 
     data: Path
@@ -44,3 +44,8 @@ class Places:
     def virtual(self) -> Path:
         """The directory of the virtual cards and readers."""
         return self.data / "virtual"
+
+    @property
+    def cache(self) -> Path:
+        """The directory of what is remembered of cards."""
+        return self.data / "cache"

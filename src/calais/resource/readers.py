@@ -24,10 +24,12 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import Protocol, TypeVar
 
+from calais.cards import keeping
 from calais.minidriver.api import Minidriver
-from calais.minidriver.memo import CardMemo
+from calais.minidriver.memo import CacheMode, CardMemo
 from calais.minidriver.pins import PIN_SET_ALL_ROLES
 from calais.resource.clock import Clock, WallClock
+from calais.resource.keptmemo import KeptCards, Owner
 from calais.resource.slots import Port, ReaderStatus
 from calais.transport.base import Channel, Counter, Transaction, Watcher
 from calais.transport.loopback import Turn
@@ -57,6 +59,11 @@ class Identify(Protocol):
         Raises:
             WinError: ``SCARD_E_UNKNOWN_CARD``.
         """
+
+
+def everything(driver: Minidriver) -> CacheMode:  # noqa: ARG001
+    """Remember every card beyond its insertion."""
+    return CacheMode.GLOBAL
 
 
 class _Line:
@@ -106,6 +113,8 @@ class Reader:
         hold_s: how long a transaction with a verified PIN is held after the last job, in seconds.
         clock: the time.
         watchers: asked at each connection for an observer of its exchanges (traces, counts).
+        kept: where the memory of a card goes when the card is gone; ``None`` = it stays here.
+        mode_of: how far what is remembered of a card reaches.
     """
 
     def __init__(
@@ -116,14 +125,22 @@ class Reader:
         hold_s: float = HOLD_S,
         clock: Clock | None = None,
         watchers: tuple[Watcher, ...] = (),
+        kept: KeptCards | None = None,
+        mode_of: Callable[[Minidriver], CacheMode] = everything,
     ) -> None:
         self.port = port
         self.name = port.name
         self.hold_s = hold_s
         self.counter = Counter()
-        self.memo = CardMemo()
-        self._identify = identify
         self._clock = clock or WallClock()
+        self._kept = kept
+        self._mode_of = mode_of
+        self._mode = CacheMode.GLOBAL
+        self.memo = CardMemo(shelf=kept, clock=lambda: self._clock.now().timestamp())
+        self._owner_of_memo = Owner(self.memo)
+        if kept is not None:
+            kept.follow(self._owner_of_memo)
+        self._identify = identify
         self._now = self._clock.monotonic
         self._watchers = watchers
         self._turn = Turn()
@@ -239,6 +256,9 @@ class Reader:
     def _attempt(self, job: Callable[[Minidriver], T]) -> T:
         try:
             driver = self._driver()
+            self._mode = self._mode_of(driver)
+            if self._mode is CacheMode.NONE:
+                keeping.drop(self.memo)
             start = self.counter.exchanges
             try:
                 return job(driver)
@@ -275,6 +295,14 @@ class Reader:
             with suppress(WinError):
                 line.end()
             line.channel.close()
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """The insertion is over: keep what is remembered of the card, or forget it."""
+        if self._mode is not CacheMode.GLOBAL:
+            self.memo.forget()
+        elif self._kept is not None:
+            self._kept.put(self.memo)
 
     # --- the hold ---
 

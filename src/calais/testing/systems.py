@@ -26,8 +26,8 @@ def local_system(
     """A system of its own: no real readers, no stores but its own, which are all writable.
 
     Args:
-        path: a directory for its stores and shared virtual readers, which another system on the same directory
-            then shares; without one the stores live as long as the system.
+        path: a directory for its stores, its shared virtual readers and what it remembers of cards, which another
+            system on the same directory then shares; without one they live as long as the system.
         prompt: who is asked for PINs; ``None`` = nobody.
         policy: Group Policy value names and dotted names over the defaults, or a ``Policy``.
         clock: the time.
@@ -45,5 +45,6 @@ def local_system(
         policy=policy,
         clock=clock,
         virtual=None if home is None else VirtualReaders(home / "virtual"),
+        cache=None if home is None else home / "cache",
         watchers=watchers,
     )

@@ -20,9 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from calais.cards.gids import (
     bookkeeping,
+    confirming,
     edge_ours,
     filesystem,
     injection,
+    keeping,
     leftovers,
     listing,
     operations,
@@ -39,11 +41,12 @@ from calais.cards.gids.policy import GidsPolicy
 from calais.cards.gids.spec import CardStatus
 from calais.cards.gids.view import CardView
 from calais.minidriver.api import CardIdentity, ContainerEntry, Minidriver
-from calais.minidriver.memo import CardMemo
+from calais.minidriver.memo import CachedObject, CardMemo
 from calais.minidriver.orphans import Orphan
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.minidriver.pins import PIN_SET_NONE, Pin, PinStatus, Role, pin_set
 from calais.transport.base import Transaction
+from calais.transport.keypad import Keypad
 from calais.win import flags
 from calais.win.errors import BadParameter
 from calais.win.structs import CardCapabilities, CardFileInfo, CardFreeSpaceInfo, CardKeySizes, PinInfo
@@ -133,6 +136,10 @@ class GidsMinidriver(GidsAdministration, Minidriver):
     def authenticate(self, pin_id: int, pin: Pin) -> None:
         """The user's PIN, or the response to the administrator's challenge; one exchange."""
         gids_pins.authenticate(self.view, pin_id, pin)
+
+    def authenticate_at_keypad(self, pin_id: int, keypad: Keypad) -> None:
+        """As ``authenticate``, for the user's PIN."""
+        gids_pins.authenticate_at_keypad(self.view, pin_id, keypad)
 
     def deauthenticate(self, pins: int) -> None:
         """One exchange; whichever PINs are named, all authentication ends."""
@@ -288,6 +295,24 @@ class GidsMinidriver(GidsAdministration, Minidriver):
         """Move counters of ``cardcf`` before something of the named kinds changes; wants PIN or administrator's key."""
         filesystem.refuse_read_only(self.view)
         self.view.move_counters(pins=pins, containers=containers, files=files)
+
+    # --- doubt -------------------------------------------------------------------------------------------------------
+
+    def confirm_certificate(self, index: int) -> None:
+        """See ``confirming``; one exchange in each epoch, none when it was read in this one."""
+        confirming.certificate(self.view, index)
+
+    def confirm_key(self, index: int) -> None:
+        """As ``confirm_certificate``."""
+        confirming.key(self.view, index)
+
+    def doubt(self, index: int) -> None:
+        """Look at the key; when it is another one, the counters are not believed any more."""
+        confirming.suspect(self.view, index)
+
+    def cached(self) -> list[CachedObject]:
+        """See ``keeping``."""
+        return keeping.cached(self.memo, self.view.now)
 
     # --- using keys --------------------------------------------------------------------------------------------------
 

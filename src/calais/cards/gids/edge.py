@@ -220,15 +220,19 @@ def get_data(tx: Transaction, ef: int, tag: int) -> bytes | None:
         NotAuthenticated: it takes a PIN to read it.
         BadData: the answer does not end, or is another object.
     """
-    _check_place(ef, tag)
-    name = tag.to_bytes((tag.bit_length() + 7) // 8, "big")
-    command = Command(0, spec.INS_GET_DATA, ef >> 8, ef & 0xFF, tlv.build(spec.TAG_TAG_LIST, name), LE_ALL)
-    response = read(tx, command)
+    response = read(tx, get_data_command(ef, tag))
     if response.sw in _ABSENT:
         return None
     if not response.ok:
         fail(response, spec.INS_GET_DATA, f"reading object {tag:X} of file {ef:X}")
     return tlv.parse_one(response.data, tag).value if response.data else b""
+
+
+def get_data_command(ef: int, tag: int, le: int = LE_ALL) -> Command:
+    """GET DATA for the data object ``tag`` of file ``ef``."""
+    _check_place(ef, tag)
+    name = tag.to_bytes((tag.bit_length() + 7) // 8, "big")
+    return Command(0, spec.INS_GET_DATA, ef >> 8, ef & 0xFF, tlv.build(spec.TAG_TAG_LIST, name), le)
 
 
 def put_data(tx: Transaction, ef: int, tag: int, value: bytes) -> None:
@@ -274,7 +278,11 @@ def verify(tx: Transaction, value: bytes, ref: int = spec.REF_PIN, what: str = "
     """Present the PIN, or what stands in its place under ``ref``, once."""
     ensure_selected(tx)
     tx.volatile.authenticated.discard(USER)
-    response = tx.send(Command(0, spec.INS_VERIFY, 0, ref, value))
+    note_verify(tx, tx.send(Command(0, spec.INS_VERIFY, 0, ref, value)), what)
+
+
+def note_verify(tx: Transaction, response: Response, what: str) -> None:
+    """Note what the card has answered to VERIFY; raise unless it was content."""
     if not response.ok:
         fail_pin(response, spec.INS_VERIFY, what)
     tx.volatile.authenticated.add(USER)
@@ -421,17 +429,21 @@ def public_key(tx: Transaction, kid: int) -> bytes:
         NotFound: SCARD_E_NO_KEY_CONTAINER, there is no such key.
         BadData: the answer is no such template.
     """
-    reference = tlv.build(spec.TAG_KEY_REFERENCE, bytes((kid,)))
-    # 7F49 80: the public key, whatever its length (ISO 7816-4, extended header list)
-    wanted = tlv.build(spec.TAG_KEY_VALUE_TEMPLATE, spec.TAG_PUBLIC_KEY.to_bytes(2, "big") + b"\x80")
-    data = tlv.build(spec.TAG_KEY, reference, wanted)
-    where = spec.FID_APPLICATION
-    response = read(tx, Command(0, spec.INS_GET_DATA, where >> 8, where & 0xFF, data, LE_ALL))
+    response = read(tx, public_key_command(kid))
     if response.sw in NO_KEY:
         raise no_key() from ApduError(response.sw, spec.INS_GET_DATA)
     if not response.ok:
         fail(response, spec.INS_GET_DATA, "reading a public key")
     return tlv.parse_one(response.data, spec.TAG_PUBLIC_KEY).value
+
+
+def public_key_command(kid: int, le: int = LE_ALL) -> Command:
+    """GET DATA for the public key of key ``kid``."""
+    reference = tlv.build(spec.TAG_KEY_REFERENCE, bytes((kid,)))
+    # 7F49 80: the public key, whatever its length (ISO 7816-4, extended header list)
+    wanted = tlv.build(spec.TAG_KEY_VALUE_TEMPLATE, spec.TAG_PUBLIC_KEY.to_bytes(2, "big") + b"\x80")
+    where = spec.FID_APPLICATION
+    return Command(0, spec.INS_GET_DATA, where >> 8, where & 0xFF, tlv.build(spec.TAG_KEY, reference, wanted), le)
 
 
 def set_environment(tx: Transaction, crt: int, mechanism: int, kid: int) -> None:

@@ -22,7 +22,7 @@ from enum import Enum, auto
 from typing import Any
 
 from calais.minidriver.files import parse_cardcf
-from calais.minidriver.memo import Evidence
+from calais.minidriver.memo import Basis, Evidence
 from calais.win.errors import BadData
 from calais.win.structs import CardCacheFile
 
@@ -68,13 +68,18 @@ class Kept:
     """A remembered object.
 
     ``content``: its bytes, ``None`` = the card has none; ``counters``: those of the card when it was last true,
-    ``None`` = not known; ``seen``: when that was; ``parsed``: what was made of ``content``.
+    ``None`` = not known; ``seen``: when that was; ``parsed``: what was made of ``content``; ``read_at``, ``basis`` and
+    ``hits`` as in ``Remembered``; ``confirmed``: when it was last looked at itself, ``None`` = not in this insertion.
     """
 
     content: bytes | None
     counters: Counters | None
     seen: Evidence
     parsed: Any = None
+    read_at: float = 0.0
+    basis: Basis = Basis.READ
+    hits: int = 0
+    confirmed: Evidence | None = None
 
 
 def agree(kind: Kind, then: Counters | None, now: Counters | None) -> bool:

@@ -164,14 +164,15 @@ def certificate(view: CardView, index: int) -> bytes | None:
         BadParameter: outside 0…255.
         BadData: the file is there and cannot be what it claims.
     """
-    entry = certificate_entry(view, index, _key_spec_at(view, check_index(index)))
+    entry = certificate_entry(view, index, key_spec_at(view, check_index(index)))
     if entry is None:
         return None
     content = content_of(view, entry)
     return files.expand_certificate(content) if content else None
 
 
-def _key_spec_at(view: CardView, index: int) -> int:
+def key_spec_at(view: CardView, index: int) -> int:
+    """The key spec of container ``index``, 1 or 2; of one that is not there, exchange."""
     record = map_record(view, index)
     if record.is_valid:
         return key_spec_of(record)

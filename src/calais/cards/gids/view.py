@@ -22,23 +22,22 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from calais.cards.gids import edge, freshness, keymap, masterfile, spec
+from calais.cards.gids import edge, freshness, keeping, keymap, masterfile, spec
 from calais.cards.gids.freshness import Counters, Kept, Kind, Verdict, counters_in
+from calais.cards.gids.keeping import DISTRUSTED, OBJECTS, PINS_FACT, PUBLIC_EFS
 from calais.cards.gids.keymap import KeyRecord
 from calais.cards.gids.masterfile import Entry, Place
 from calais.cards.gids.policy import GidsPolicy
 from calais.minidriver import files
 from calais.minidriver.api import CardIdentity
 from calais.minidriver.containers import parse_cmapfile
-from calais.minidriver.memo import CardMemo, Evidence
+from calais.minidriver.memo import Basis, CardMemo, Evidence
 from calais.transport.base import Transaction
 from calais.win.errors import BadData
 from calais.win.structs import ContainerMapRecord
 
-OBJECTS, APPLICATION, ENVIRONMENT = "gids.objects", "gids.application", "gids.environment"
-PUBLIC_EFS = frozenset((
-    spec.FID_USER_CREATE_DELETE_DIR, spec.FID_EVERYONE_READ_USER_WRITE, spec.FID_EVERYONE_READ_ADMIN_WRITE,
-))  # fmt: skip
+APPLICATION, ENVIRONMENT = "gids.application", "gids.environment"
+ADMIN_FACT, CHALLENGE, FEATURES = "gids.admin_algorithm", "gids.challenge", "gids.features"
 LABEL_DIGITS = 8
 
 T = TypeVar("T")
@@ -78,11 +77,12 @@ class CardView:
         raw = edge.get_data(self.tx, *spec.CARD_ID)
         if raw is None and not application.named:
             raise edge.not_gids()
-        identity = identity_of(raw, self.tx.channel.transport.atr)
-        if memo.identity is None or memo.identity.card_id != identity.card_id:
-            driver = memo.driver
-            memo.forget()
-            memo.driver = driver
+        atr = self.tx.channel.transport.atr
+        identity = identity_of(raw, atr)
+        if memo.identity is None or memo.identity.card_id != identity.card_id or memo.atr != atr:
+            keeping.thaw(memo, memo.become(keeping.KIND, keeping.mark(atr, raw), atr))
+        elif memo.identified is None or not memo.identified.same_insertion(now):
+            self._forget_facts(ADMIN_FACT, CHALLENGE)
         memo.facts[APPLICATION] = application
         memo.facts.pop(ENVIRONMENT, None)
         memo.identity, memo.identified = identity, now
@@ -111,7 +111,8 @@ class CardView:
         self.prove_card()
         edge.put_data(self.tx, *spec.CARD_ID, card_id)
         self.forget(spec.CARD_ID)
-        self.memo.identity = identity_of(card_id, self.tx.channel.transport.atr)
+        self.memo.identity = identity_of(card_id, self.memo.atr)
+        self.memo.mark = keeping.mark(self.memo.atr, card_id)
 
     # --- objects -----------------------------------------------------------------------------------------------------
 
@@ -127,7 +128,8 @@ class CardView:
         kept = self.objects.get(spec.CARD_CACHE)
         if kept is None or not kept.seen.holds(self.now):
             raw = edge.get_data(self.tx, *spec.CARD_CACHE)
-            kept = self.objects[spec.CARD_CACHE] = Kept(raw, None, self.now, counters_in(raw))
+            kept = self.objects[spec.CARD_CACHE] = self._kept(raw, None)
+            kept.parsed = counters_in(raw)
         return kept.parsed if isinstance(kept.parsed, Counters) else None
 
     def object(self, place: Place, kind: Kind = Kind.FILE) -> Kept:
@@ -143,21 +145,43 @@ class CardView:
         kept = self.remembered(place, kind)
         if kept is None:
             counters = self.counters()
-            kept = Kept(edge.get_data(self.tx, *place), counters, self.now)
+            kept = self._kept(edge.get_data(self.tx, *place), counters)
             self.objects[place] = kept
         return kept
+
+    def _kept(self, content: bytes | None, counters: Counters | None, basis: Basis = Basis.READ) -> Kept:
+        """What has just gone over the line."""
+        return Kept(content, counters, self.now, read_at=self.memo.clock(), basis=basis, confirmed=self.now)
 
     def remembered(self, place: Place, kind: Kind) -> Kept | None:
         """What is remembered of ``place``, if it is true; asks for the counters where they decide."""
         self.prove_card()
         kept = self.objects.get(place)
         verdict = freshness.judge(kept, kind, self.now, None, asked=False)
-        if verdict is Verdict.ASK:
+        by_counters = verdict is Verdict.ASK
+        if by_counters and self.counters_decide:
             verdict = freshness.judge(kept, kind, self.now, self.counters(), asked=True)
-        if verdict is Verdict.READ or kept is None:
+        if verdict is not Verdict.TRUE or kept is None:
             return None
+        kept.hits += 1
         kept.seen = self.now
+        kept.basis = Basis.COUNTERS if by_counters else kept.basis
         return kept
+
+    @property
+    def counters_decide(self) -> bool:
+        """Whether counters that have not moved prove anything on this card."""
+        return self.policy.proof != "whole" and not self.memo.facts.get(DISTRUSTED)
+
+    def distrust_counters(self) -> None:
+        """The counters have been caught lying: forget all that was believed by them, and believe them no more."""
+        self.objects.clear()
+        self._forget_facts(PINS_FACT, FEATURES, ADMIN_FACT)
+        self.memo.facts[DISTRUSTED] = True
+
+    def _forget_facts(self, *names: str) -> None:
+        for name in names:
+            self.memo.facts.pop(name, None)
 
     def write(self, place: Place, content: bytes) -> None:
         """Replace the data object at ``place``; the counters are the caller's business."""
@@ -168,7 +192,7 @@ class CardView:
         self.objects.pop(place, None)
         edge.put_data(self.tx, *place, content)
         if place[0] in PUBLIC_EFS:
-            self.objects[place] = Kept(content, self._known_counters(), self.now)
+            self.objects[place] = self._kept(content, self._known_counters(), Basis.WRITTEN)
 
     def forget(self, place: Place) -> None:
         """Forget the object at ``place``."""
@@ -194,7 +218,8 @@ class CardView:
                 del self.objects[place]
             else:
                 self.objects[place] = carried
-        self.objects[spec.CARD_CACHE] = Kept(content, None, self.now, after)
+        self.objects[spec.CARD_CACHE] = kept = self._kept(content, None, Basis.WRITTEN)
+        kept.parsed = after
 
     def move_counters(self, *, pins: bool = False, containers: bool = False, files: bool = False) -> None:
         """Tell everybody who remembers this card that something of the named kinds is about to change."""
@@ -254,13 +279,13 @@ class CardView:
         if kept is None:
             counters = self.counters()
             self.objects.pop(place, None)
-            kept = Kept(edge.public_key(self.tx, kid), counters, self.now)
+            kept = self._kept(edge.public_key(self.tx, kid), counters)
             self.objects[place] = kept
         return kept.content or b""
 
     def keep_public_key(self, kid: int, template: bytes) -> None:
         """Remember the public key that the card has just told."""
-        self.objects[spec.TAG_PUBLIC_KEY, kid] = Kept(template, self._known_counters(), self.now)
+        self.objects[spec.TAG_PUBLIC_KEY, kid] = self._kept(template, self._known_counters())
 
 
 CMAPFILE = (files.DIRECTORY_BASE_CSP, files.FILE_CONTAINER_MAP)

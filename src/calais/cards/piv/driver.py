@@ -22,17 +22,18 @@ from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from calais.cards.piv import filesystem, leftovers, listing, management, operations, spec, writing
+from calais.cards.piv import filesystem, keeping, leftovers, listing, management, operations, spec, writing
 from calais.cards.piv import pins as piv_pins
 from calais.cards.piv.administration import PivAdministration
 from calais.cards.piv.policy import PivPolicy
 from calais.cards.piv.view import CardView
 from calais.minidriver.api import CardIdentity, ContainerEntry, Minidriver
-from calais.minidriver.memo import CardMemo
+from calais.minidriver.memo import CachedObject, CardMemo
 from calais.minidriver.orphans import Orphan
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.minidriver.pins import Pin, PinStatus, Role
 from calais.transport.base import Transaction
+from calais.transport.keypad import Keypad
 from calais.win.errors import BadData, BadParameter, NotFound, Unsupported
 from calais.win.structs import CardCapabilities, CardFileInfo, CardFreeSpaceInfo, CardKeySizes, PinInfo
 
@@ -107,6 +108,12 @@ class PivMinidriver(PivAdministration, Minidriver):
     def authenticated(self) -> int:
         """One exchange."""
         return piv_pins.authenticated(self.view)
+
+    def authenticate_at_keypad(self, pin_id: int, keypad: Keypad) -> None:
+        """As ``authenticate``, for the cardholder's PIN."""
+        if pin_id == piv_pins.USER_ALWAYS:
+            self.prepare(pin_id)
+        piv_pins.authenticate_at_keypad(self.view, pin_id, keypad)
 
     def authenticate(self, pin_id: int, pin: Pin) -> None:
         """One exchange, after SELECT where this transaction does not know that PIV is selected.
@@ -273,6 +280,18 @@ class PivMinidriver(PivAdministration, Minidriver):
     def repair(self, *, remove: bool = False) -> list[Orphan]:
         """Mend what ``orphans`` names; wants the management key."""
         return leftovers.repair(self.view, remove=remove)
+
+    # --- doubt -------------------------------------------------------------------------------------------------------
+
+    def doubt(self, index: int) -> None:
+        """Forget certificate and key of a slot; both are read again."""
+        slot = listing.slot_at(index)
+        self.view.forget(slot.certificate)
+        self.memo.keys.pop(slot.ref, None)
+
+    def cached(self) -> list[CachedObject]:
+        """See ``keeping``."""
+        return keeping.cached(self.memo, self.view.now)
 
     # --- using keys --------------------------------------------------------------------------------------------------
 

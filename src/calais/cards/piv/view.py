@@ -22,13 +22,13 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from calais.cards.piv import edge, objects, spec
+from calais.cards.piv import edge, keeping, objects, spec
 from calais.cards.piv.chuid import Chuid, parse_chuid
 from calais.cards.piv.keys import certificate_key
 from calais.cards.piv.objects import KeyHistory, parse_certificate, parse_discovery, parse_key_history
 from calais.cards.piv.policy import PivPolicy
 from calais.iso7816 import tlv
-from calais.minidriver.memo import HEAD_SIZE, CardMemo, Evidence, Remembered, Verdict, judge, proves
+from calais.minidriver.memo import HEAD_SIZE, Basis, CardMemo, Evidence, Remembered, Verdict, judge, proves
 from calais.transport.base import Transaction
 from calais.win.errors import BadData, Unsupported
 
@@ -90,28 +90,30 @@ class CardView:
         if inserted:
             memo.new_insertion()
             memo.identity = None
-            memo.facts.pop(DISCOVERY, None)
+            memo.facts = {}
         known = memo.objects.get(spec.TAG_CHUID)
         head = edge.get_head(self.tx, spec.TAG_CHUID)
-        if known is None or not proves(known, head.data if head else None, head.length if head else 0):
-            self._another_chuid(head, known, now, inserted=inserted)
+        if known is not None and self._is_same_card(known, head):
+            known.found_true(now, Basis.HEAD)
         else:
-            known.seen = now
+            self._another_chuid(head, inserted=inserted)
         memo.identified = now
 
-    def _another_chuid(
-        self, head: edge.Head | None, known: Remembered | None, now: Evidence, *, inserted: bool
-    ) -> None:
+    def _is_same_card(self, known: Remembered, head: edge.Head | None) -> bool:
+        proved = proves(known, head.data if head else None, head.length if head else 0)
+        return proved and self.memo.atr == self.tx.channel.transport.atr
+
+    def _another_chuid(self, head: edge.Head | None, *, inserted: bool) -> None:
         """Another card; or, within one insertion, this card with its CHUID rewritten: then only the names are void."""
-        if inserted and known is not None:
-            driver = self.memo.driver
-            self.memo.forget()
-            self.memo.driver = driver
-        self.memo.identity = None
-        self.memo.names = {}
-        data = head.data if head else b""
-        length = head.length if head else 0
-        self.memo.objects[spec.TAG_CHUID] = Remembered(data if head else None, data, length, now, parse_chuid(data))
+        memo, atr = self.memo, self.tx.channel.transport.atr
+        data, length = (head.data, head.length) if head else (b"", 0)
+        mark = keeping.mark(atr, data, length)
+        if inserted:
+            keeping.thaw(memo, memo.become(keeping.KIND, mark, atr))
+        memo.identity, memo.mark, memo.names = None, mark, {}
+        parsed = parse_chuid(data)
+        read_at = memo.clock()
+        memo.objects[spec.TAG_CHUID] = Remembered(data if head else None, data, length, self.now, parsed, read_at)
 
     def chuid(self) -> Chuid:
         """The card's CHUID; empty when it has none or a damaged one."""
@@ -137,6 +139,7 @@ class CardView:
         if verdict is Verdict.READ or known is None:
             return self._read(tag)
         if verdict is Verdict.TRUE:
+            known.found_true(known.seen)
             return known
         if self.policy.proof == "whole" or (whole and known.length > HEAD_SIZE):
             return self._read(tag)
@@ -150,17 +153,18 @@ class CardView:
         data = None if head is None or _is_empty(head.data, tag) else head.data
         length = head.length if head and data else 0
         if proves(known, data, length):
-            known.seen = self.now
+            known.found_true(self.now, Basis.HEAD)
             return known
         if head is not None and head.length > len(head.data):
             return self._read(tag)
         return self._remember(tag, data)
 
-    def _remember(self, tag: int, answer: bytes | None) -> Remembered:
+    def _remember(self, tag: int, answer: bytes | None, basis: Basis = Basis.READ) -> Remembered:
         if answer is None or _is_empty(answer, tag):
             item = Remembered(None, b"", 0, self.now)
         else:
             item = Remembered(answer, answer[:HEAD_SIZE], edge.whole_length(answer), self.now)
+        item.read_at, item.basis = self.memo.clock(), basis
         self.memo.objects[tag] = item
         return item
 
@@ -177,7 +181,11 @@ class CardView:
         """Replace object ``tag``; ``b""`` deletes it. What is written is remembered, and costs nothing to list."""
         self.memo.objects.pop(tag, None)
         edge.put_data(self.tx, tag, content)
-        self._remember(tag, tlv.build(spec.TAG_DATA, content) if content else None)
+        self._remember(tag, tlv.build(spec.TAG_DATA, content) if content else None, Basis.WRITTEN)
+
+    def forget(self, tag: int) -> None:
+        """Forget object ``tag``."""
+        self.memo.objects.pop(tag, None)
 
     # --- what is in them ---------------------------------------------------------------------------------------------
 
