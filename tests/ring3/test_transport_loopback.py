@@ -124,6 +124,7 @@ def test_what_is_reserved_is_for_one_user_only():
     one.share()
     assert turn.take(0)
     assert not other.reserve()
+    assert other.reserve(held=True)
 
 
 def test_a_late_turn_is_not_lost():

@@ -190,9 +190,23 @@ def test_another_user_waits_for_the_transaction(home):
     two.end()
 
 
-def test_the_card_starts_afresh_for_another_user(home):
+def test_connections_of_one_process_see_one_card(home):
     home.insert("ada")
     one, two = connect(home), connect(home)
+    one.begin()
+    one.transmit(SELECT)
+    assert one.transmit(VERIFY) == b"\x90\x00"
+    before = one.epoch
+    one.end()
+    two.begin()
+    assert two.transmit(PIN_STATUS) == b"\x90\x00"
+    two.end()
+    assert one.epoch != before
+
+
+def test_the_card_starts_afresh_for_another_process(home):
+    home.insert("ada")
+    one, two = connect(home), connect(VirtualReaders(home.directory))
     one.begin()
     one.transmit(SELECT)
     assert one.transmit(VERIFY) == b"\x90\x00"

@@ -14,19 +14,21 @@ import json
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from calais.cards.base import FileMemory, Memory, VirtualCard
+from calais.resource.filecards import TIMEOUT_S, FileTransport, PoweredCard
 from calais.resource.locks import FileLock
 from calais.resource.slots import ReaderStatus
 from calais.win.codes import Code
 from calais.win.errors import (
     BadData,
     BadParameter,
-    CardRemoved,
     NoCard,
     NotFound,
     ReaderUnavailable,
@@ -36,7 +38,6 @@ from calais.win.errors import (
 
 Random = Callable[[int], bytes]
 DEFAULT_READER = "Virtual Reader 0"
-TIMEOUT_S = 30.0
 NAME_MAX = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]*")
 
@@ -75,6 +76,8 @@ class VirtualReaders:
         self.power_up = power_up
         self._table = directory / "readers.json"
         self._known: tuple[bytes | None, dict[str, _Seat]] = (None, {})
+        self._powered: WeakValueDictionary[tuple[str, int], PoweredCard] = WeakValueDictionary()
+        self._mutex = threading.Lock()
 
     # --- cards ---
 
@@ -197,6 +200,14 @@ class VirtualReaders:
         seat = self._seat(self._seats(), reader)
         return seat.card, seat.insertion
 
+    def powered(self, card: str, insertion: int) -> PoweredCard:
+        """The card ``card`` as all connections of this process see it, since it was inserted."""
+        with self._mutex:
+            found = self._powered.get((card, insertion))
+            if found is None:
+                found = self._powered[card, insertion] = PoweredCard(self, card)
+            return found
+
     def _seat(self, seats: dict[str, _Seat], reader: str) -> _Seat:
         if reader not in seats:
             raise ReaderUnavailable(Code.SCARD_E_UNKNOWN_READER, f"there is no virtual reader {reader!r}")
@@ -292,100 +303,3 @@ class FilePort:
                 return b""
             self._atr = (insertion, atr)
         return self._atr[1]
-
-
-class FileTransport:
-    """A connection to a card in a file (see ``Transport``).
-
-    Args:
-        home: the readers of this user.
-        reader: the reader's name.
-        card: the card's name.
-        insertion: the reader's counter; when it moves on, the card is gone.
-        timeout_s: how long ``begin`` waits for another process.
-    """
-
-    protocol = 1
-
-    def __init__(
-        self, home: VirtualReaders, reader: str, card: str, insertion: int, *, timeout_s: float = TIMEOUT_S
-    ) -> None:
-        self.reader = reader
-        self.epoch = 0
-        self.timeout_s = timeout_s
-        self._home = home
-        self._inserted = (card, insertion)
-        self._lock = home.lock(card)
-        self._token = secrets.token_hex(8).encode()
-        self._held = False
-        self._card = home.power_up(FileMemory(home.path(card)), os.urandom)
-        self.atr = self._card.atr
-
-    def begin(self) -> None:
-        """Take the card; powered up afresh when another process has had it.
-
-        Raises:
-            CardRemoved: the card is gone.
-            SharingViolation: another process kept it longer than the timeout.
-        """
-        self._check_present()
-        self._lock.take(self.timeout_s)
-        try:
-            self._check_present()
-            if self._lock.read() != self._token:
-                self._card.power_cycle()
-                self.epoch += 1
-                self._lock.write(self._token)
-        except BaseException:
-            self._lock.give()
-            raise
-        self._held = True
-
-    def end(self, *, reset: bool = False) -> None:
-        """Give the card back; nothing happens when it is not held."""
-        if not self._held:
-            return
-        self._held = False
-        try:
-            if reset:
-                self._card.reset()
-                self.epoch += 1
-        finally:
-            self._lock.give()
-
-    def transmit(self, command: bytes) -> bytes:
-        """One exchange.
-
-        Raises:
-            CardRemoved: the card is gone.
-            WinError: ``SCARD_E_NOT_TRANSACTED``, outside ``begin`` and ``end``.
-        """
-        if not self._held:
-            raise WinError.of(Code.SCARD_E_NOT_TRANSACTED, "a command outside a card transaction")
-        self._check_present()
-        return self._card.process(command)
-
-    def reset(self) -> None:
-        """Reset the card, inside a transaction or outside; changes ``epoch``.
-
-        Raises:
-            CardRemoved, SharingViolation: as ``begin``.
-        """
-        if not self._held:
-            self.begin()
-            self.end(reset=True)
-            return
-        self._card.reset()
-        self.epoch += 1
-
-    def close(self) -> None:
-        """Give the card back if it is still held."""
-        self.end()
-
-    def _check_present(self) -> None:
-        try:
-            seat = self._home.seat(self.reader)
-        except ReaderUnavailable as error:
-            raise CardRemoved(detail=f"{self.reader} was taken away") from error
-        if seat != self._inserted:
-            raise CardRemoved(detail=f"the card was taken out of {self.reader}")

@@ -71,10 +71,15 @@ class Turn:
         called = self.ask()
         return called is None or called.wait(max(0.0, timeout_s)) or not self.leave(called)
 
-    def reserve(self, owner: object) -> bool:
-        """Let nobody but ``owner`` have it from now on; ``False`` when it is taken, or reserved for another."""
+    def reserve(self, owner: object, *, held: bool) -> bool:
+        """Let nobody but ``owner`` have it from now on; ``False`` when it is taken, or reserved for another.
+
+        Args:
+            owner: who.
+            held: whether ``owner`` has the turn now.
+        """
         with self._mutex:
-            if self._busy or self.reserved_for not in (None, owner):
+            if self._busy != held or self.reserved_for not in (None, owner):
                 return False
             self.reserved_for = owner
             return True
@@ -125,6 +130,11 @@ class Place:
         return self._turn.is_taken
 
     @property
+    def is_reserved(self) -> bool:
+        """Whether the thing is reserved for us."""
+        return self._turn.reserved_for is self
+
+    @property
     def is_free_for_us(self) -> bool:
         """Whether nobody else has reserved the thing."""
         return self._turn.reserved_for in (None, self)
@@ -152,13 +162,17 @@ class Place:
         """Pass the turn on."""
         self._turn.give()
 
-    def reserve(self) -> bool:
-        """Have the thing for ourselves alone until ``share``; ``False`` when somebody is at it."""
-        return self._turn.reserve(self)
+    def reserve(self, *, held: bool = False) -> bool:
+        """Have the thing for ourselves alone until ``share``; ``False`` when somebody else is at it.
+
+        Args:
+            held: whether we have the turn now.
+        """
+        return self._turn.reserve(self, held=held)
 
     def share(self) -> None:
         """Let others have it again; nothing happens when it is not reserved for us."""
-        if self._turn.reserved_for is self:
+        if self.is_reserved:
             self._turn.reserved_for = None
 
     def _end_wait(self, called: Call) -> None:
@@ -297,7 +311,7 @@ class LoopbackTransport:
         Raises:
             SharingViolation: somebody is at it.
         """
-        if not self._place.reserve():
+        if not self._place.reserve(held=self._held):
             raise SharingViolation(detail=f"the card in {self.reader} is in use")
 
     def share(self) -> None:
@@ -336,9 +350,13 @@ class LoopbackTransport:
         if self.when_gone is not None:
             self.when_gone()
 
+    def abandon(self) -> None:
+        """From now on everything fails, and whoever waits in ``begin`` learns it; for another thread than the user's."""
+        self._gone = self._gone or f"the connection to {self.reader} is closed"
+        self._place.stop()
+
     def close(self) -> None:
         """Give the card back if it is still held, and use this transport no more; whoever waits in ``begin`` learns it."""
         self.end()
-        self._gone = self._gone or f"the connection to {self.reader} is closed"
         self._place.share()
-        self._place.stop()
+        self.abandon()
