@@ -10,16 +10,15 @@ import traceback
 from pathlib import Path
 
 import certs
-import psycopg
 import pytest
-from postgres import NEEDED, PASSWORD, programs
+from postgres import NEEDED, PASSWORD, database_in
 from sqlalchemy import event
 
 from calais.store.api import Collision, insist
 from calais.store.database import open_database
 from calais.store.locations import SystemStores
 from calais.store.objects import CertificateStore
-from calais.store.sql import SqlDatabase, migrations, roles
+from calais.store.sql import SqlDatabase, migrations
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadParameter, WinError
 from calais.win.flags import PropId
@@ -35,10 +34,6 @@ SECRET = "hu" + "sh"  # so that it is in no line of a traceback
 @pytest.fixture
 def url(postgres):
     return postgres.fresh()
-
-
-def name_in(url):
-    return re.search(r"/(fresh_\d+|calais)\?", url)[1]
 
 
 OPEN = []
@@ -142,115 +137,8 @@ def test_the_account_is_the_one_that_is_named_else_the_role(postgres, url, monke
         database = open_database(url, account=account)
         CertificateStore.open(SystemStores(database)).add(der)
         database.close()
-    found = postgres.run("SELECT account FROM store ORDER BY 1", name_in(url))
+    found = postgres.run("SELECT account FROM store ORDER BY 1", database_in(url))
     assert found == [("admin",), ("by-name",), ("explicit",)]
-
-
-# --- what the server enforces -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fleet(postgres):
-    """A database with an owner who is no administrator, and two people; the URL of each."""
-    number = next(NAMES)
-    owner, users = postgres.role(f"owner_{number}"), [f"alice_{number}", f"bob_{number}"]
-    if not postgres.run("SELECT 1 FROM pg_roles WHERE rolname = 'calais_user'"):
-        postgres.run("CREATE ROLE calais_user NOLOGIN")
-    database = name_in(postgres.fresh())
-    postgres.run(f"GRANT CREATE ON SCHEMA public TO {owner}", database)
-    SqlDatabase(postgres.url(database, owner)).close()
-    postgres.run(roles(), database, owner)
-    return {each: postgres.url(database, postgres.role(each, within="calais_user")) for each in users} | {
-        owner: postgres.url(database, owner)
-    }
-
-
-def test_people_use_their_own_rows_and_the_server_hides_the_others(postgres, fleet):
-    alice, bob, _ = fleet
-    database = name_in(fleet[alice])
-    for user, der in ((alice, A), (bob, B)):
-        provider = SystemStores(SqlDatabase(fleet[user]))
-        store = CertificateStore.open(provider)
-        store.add(der, props={PropId.FRIENDLY_NAME: user}).set(PropId.DESCRIPTION, "kept")
-        store.add(C).delete()
-        provider.database.settings().put("card", "mine", user.encode())
-        assert [each.friendly_name for each in store] == [user]
-        provider.close()
-    for table in TABLES:
-        for user in (alice, bob):
-            assert set(postgres.run(f"SELECT account FROM {table}", database, user)) == {(user,)}
-            assert postgres.run(f"SELECT count(*) FROM {table} WHERE account <> '{user}'", database, user) == [(0,)]
-    # Not by naming the other account either, nor by any other way in:
-    assert len(opened(fleet[alice], bob)) == 0
-    with pytest.raises(AccessDenied):
-        opened(fleet[alice], bob).add(A)
-
-
-FORBIDDEN = {
-    "insert for another": "INSERT INTO setting (account, location, kind, name, value) VALUES ('{bob}', 1, 'a', 'b', '')",
-    "give away": "UPDATE store SET account = '{bob}'",
-    "hang on another's store": "INSERT INTO certificate SELECT 10^9, {store}, encoded, sha1, subject, issuer,"
-    " issuer_serial, key_identifier, public_key, '{alice}', 32 FROM certificate",
-    "hang on another's certificate": "INSERT INTO property VALUES ({certificate}, 77, '', '{alice}')",
-    "switch the rules off": "ALTER TABLE store DISABLE ROW LEVEL SECURITY",
-    "drop the rule": "DROP POLICY own_rows ON store",
-    "become another": "SET ROLE {bob}",
-    "become the owner": "SET ROLE {owner}",
-    "empty a table": "TRUNCATE property",
-    "drop a table": "DROP TABLE property",
-    "add a column": "ALTER TABLE property ADD COLUMN x INTEGER",
-    "make a table": "CREATE TABLE mine (x INTEGER)",
-    "watch others": "CREATE TRIGGER t BEFORE INSERT ON store EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-    "count others": "SELECT last_value FROM store_id_seq",
-    "claim a version": "UPDATE schema_version SET version = 99",
-    "turn row security off": "SET row_security = off; SELECT * FROM store",
-}
-
-
-def test_sql_written_by_hand_reaches_nobody_else_s_rows(postgres, fleet):
-    alice, bob, owner = fleet
-    database = name_in(fleet[alice])
-    for user, der in ((alice, A), (bob, B)):
-        opened(fleet[user], "").add(der)
-    admins = f"SELECT store_id, id FROM certificate WHERE account = '{bob}'"
-    [(store, certificate)] = postgres.run(admins, database)
-    before = [postgres.run(f"SELECT * FROM {table} WHERE account = '{bob}'", database) for table in TABLES]
-    for what, statement in FORBIDDEN.items():
-        said = statement.format(alice=alice, bob=bob, owner=owner, store=store, certificate=certificate)
-        with pytest.raises(psycopg.Error) as caught:
-            postgres.run(said, database, alice)
-        assert caught.value.sqlstate in ("42501", "23503"), (what, caught.value)
-    for table in ("setting", "property", "certificate", "store"):
-        postgres.run(f"DELETE FROM {table}", database, alice)
-    assert before == [postgres.run(f"SELECT * FROM {table} WHERE account = '{bob}'", database) for table in TABLES]
-    assert postgres.run(f"SELECT 1 FROM store WHERE account = '{alice}'", database) == []
-
-
-def test_the_grants_may_be_run_again(postgres, fleet):
-    alice, _, owner = fleet
-    postgres.run(roles(), name_in(fleet[owner]), owner)
-    opened(fleet[alice], "").add(A)
-    assert len(opened(fleet[alice], "")) == 1
-
-
-def test_the_grants_are_a_file_that_psql_runs(postgres, fleet, tmp_path):
-    owner = list(fleet)[2]
-    file = tmp_path / "roles.sql"
-    file.write_text(roles())
-    psql = [programs() / "psql", "-q", "-h", postgres.folder, "-U", owner, "-d", name_in(fleet[owner])]
-    ran = subprocess.run(
-        [*psql, "-v", "ON_ERROR_STOP=1", "-f", file], env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True
-    )
-    assert ran.returncode == 0, ran.stderr
-
-
-def test_a_role_without_the_right_does_not_make_tables_and_is_told_so(postgres):
-    user = postgres.role(f"nobody_{next(NAMES)}")
-    database = name_in(postgres.fresh())
-    with pytest.raises(AccessDenied) as caught:
-        SqlDatabase(postgres.url(database, user))
-    assert "roles.sql" in caught.value.next_step
-    assert postgres.run("SELECT 1 FROM pg_tables WHERE schemaname = 'public'", database) == []
 
 
 # --- writers at once --------------------------------------------------------------------------------------------------
@@ -327,11 +215,11 @@ def test_a_deadlock_is_tried_again(postgres, url):
     """Another session inserts a setting by hand, then wants the lock that we hold while we want its row."""
     settings = base(url).settings()
     settings.put("card", "a", b"1")
-    with postgres.connect(name_in(url)) as other, other.transaction():
+    with postgres.connect(database_in(url)) as other, other.transaction():
         other.execute("UPDATE setting SET value = '2' WHERE name = 'a'")
         waiting = threading.Thread(target=settings.put, args=("card", "a", b"3"))
         waiting.start()
-        while not postgres.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", name_in(url)):
+        while not postgres.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", database_in(url)):
             pass
         [(lock,)] = postgres.run(
             "SELECT (classid::bigint << 32) + objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted"
@@ -361,7 +249,7 @@ def cut(postgres, url):
     """End every other session of a database, as a failing network does."""
     postgres.run(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-        f" AND datname = '{name_in(url)}'"
+        f" AND datname = '{database_in(url)}'"
     )
 
 
@@ -388,7 +276,7 @@ def test_a_connection_lost_in_a_transaction_leaves_nothing_half_and_the_next_one
 
 
 def test_a_wrong_password_is_refused_and_not_shown(postgres, url):
-    wrong = postgres.url(name_in(url), password="wrong-secret")
+    wrong = postgres.url(database_in(url), password="wrong-secret")
     with pytest.raises(AccessDenied) as caught:
         SqlDatabase(wrong)
     assert "wrong-secret" not in everything_of(caught.value)
@@ -437,7 +325,7 @@ def test_a_copy_that_is_read_only_refuses_changes(postgres, url):
     SqlDatabase(url).close()
     reader = postgres.role(f"reader_{next(NAMES)}", within="admin")
     postgres.run(f"ALTER ROLE {reader} SET default_transaction_read_only = on")
-    store = opened(postgres.url(name_in(url), reader))
+    store = opened(postgres.url(database_in(url), reader))
     with pytest.raises(AccessDenied):
         store.add(A)
     assert list(store) == []
@@ -445,7 +333,7 @@ def test_a_copy_that_is_read_only_refuses_changes(postgres, url):
 
 def test_errors_do_not_show_what_was_to_be_stored(postgres, url):
     store = opened(url)
-    postgres.run("ALTER TABLE property ADD CONSTRAINT refused CHECK (prop_id <> 32768)", name_in(url))
+    postgres.run("ALTER TABLE property ADD CONSTRAINT refused CHECK (prop_id <> 32768)", database_in(url))
     with pytest.raises(WinError) as caught:
         store.add(A, props={0x8000: SECRET.encode()})
     said = everything_of(caught.value)
@@ -456,7 +344,7 @@ def test_errors_do_not_show_what_was_to_be_stored(postgres, url):
 
 def test_a_store_of_a_later_version_is_left_alone(postgres, url):
     SqlDatabase(url).close()
-    postgres.run("UPDATE schema_version SET version = 99", name_in(url))
+    postgres.run("UPDATE schema_version SET version = 99", database_in(url))
     with pytest.raises(WinError) as caught:
         SqlDatabase(url)
     assert caught.value.code == Code.ERROR_REVISION_MISMATCH
@@ -472,12 +360,12 @@ def test_a_database_of_the_first_version_is_brought_up_in_place(postgres, url, m
         f"INSERT INTO certificate VALUES (DEFAULT, 1, '\\x{A.hex()}', {digests})",
         "INSERT INTO property VALUES (1, 11, '\\x41000000')",
     ):
-        postgres.run(statement, name_in(url))
+        postgres.run(statement, database_in(url))
     store = opened(url, "bob")
     assert [(each.der, each.friendly_name) for each in store] == [(A, "A")]
     store.add(B)
     assert len(opened(url, "bob")) == 2
-    assert postgres.run("SELECT version FROM schema_version", name_in(url)) == [(2,)]
+    assert postgres.run("SELECT version FROM schema_version", database_in(url)) == [(2,)]
 
 
 # --- killed clients ---------------------------------------------------------------------------------------------------

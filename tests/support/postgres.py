@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 PASSWORD = "not-for-the-logs"
 NEEDED = pytest.mark.requires("/usr/lib/postgresql/*/bin/postgres", package="postgresql")
@@ -36,6 +36,11 @@ def unprivileged() -> dict[str, object]:
     names = [entry.pw_name for entry in pwd.getpwall()]
     user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def database_in(url: str) -> str:
+    """The name of the database that a URL is of."""
+    return make_url(url).database
 
 
 class PostgresServer:
