@@ -98,6 +98,7 @@ RUNS = [
     ("card delete", "9A", "--cert", DEFAULT),
     ("card repair", "--dry-run"),
     ("card files",),
+    ("cert logon",),
     ("policy show", "piv.write"),
     ("certify", "--only", "files"),
     ("completion", "bash"),

@@ -37,6 +37,7 @@ TREE: dict[str, Entry] = {
             "list": Verb("cert:list_", "The certificates in the store."),
             "show": Verb("cert:show", "Everything about one certificate."),
             "export": Verb("cert:export", "Write one certificate to a file."),
+            "logon": Verb("logon:logon", "The certificates on the inserted cards that a logon would offer."),
             "explain": Verb("explain:explain", "Follow a certificate's link to its key, and say where it breaks."),
         },
     ),
