@@ -16,6 +16,7 @@ from calais.provider.broker import PinBroker
 from calais.provider.cache import may_be_kept, mode_of
 from calais.provider.card import Card, Desk
 from calais.provider.choosing import Choosing
+from calais.provider.csp.lasterror import LastErrors
 from calais.provider.open import CardKeys
 from calais.provider.pinrules import PinRules
 from calais.provider.policy import Policy
@@ -75,8 +76,10 @@ class System:
         self.keys = CardKeys(self._cards_for_keys)
         self.broker = PinBroker(prompt, self.clock, rules=PinRules.of(self.policy))
         self.choosing = Choosing(self, self.broker)
+        self.last_errors = LastErrors()
         self.virtual = virtual
         self.notes: list[str] = []
+        self.client_window: int | None = None
         values = self.policy.values()
         self.kept = KeptCards(CacheFolder(cache) if cache else None, allowed=partial(may_be_kept, values))
         self._mode_of = partial(mode_of, values)

@@ -43,6 +43,14 @@ class Orphan:
 class Bookkeeping:
     """What a driver can say and do about orphans; by default it knows of none."""
 
+    def move_counters(self, *, pins: bool = False, containers: bool = False, files: bool = False) -> None:
+        """Move counters of ``cardcf`` before something of the named kinds changes; nothing where the card, or the
+        driver, keeps them by itself.
+
+        Raises:
+            NotAuthenticated: neither PIN nor administrator's key was presented.
+        """
+
     def orphans(self) -> list[Orphan]:
         """What belongs to nothing, in order of container index; asks the card thoroughly, so it costs exchanges."""
         return []

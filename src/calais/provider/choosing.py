@@ -89,6 +89,11 @@ class Choosing:
             found = self._present(reader)
         raise _no_card(reader)
 
+    def forget_data(self, reader: str | None, caller: Caller) -> None:
+        """Believe nothing that is remembered of the cards in ``reader``, or of all (CRYPT_MACHINE_KEYSET)."""
+        for card in self.cards(reader, caller):
+            card.run(lambda driver: driver.memo.forget_data())
+
     def note(self, card: Card) -> None:
         """This process uses ``card``: from now on it goes first."""
         if card.card_id not in self._used:
