@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calais.minidriver.calls.context import Modules
+    from calais.provider.ksp.storage import KspSystem
+    from calais.provider.csp.calls.contexts import Host as ProviderHost
     from calais.store.api import KeyOpener, StoreProvider, System
 
 
@@ -43,9 +45,35 @@ def keys_of(system: System | None) -> Callable[[], KeyOpener]:
     return partial(_keys_of, system)
 
 
+def providers_of(system: ProviderHost | None = None) -> Callable[[], ProviderHost]:
+    """The system whose readers and settings its providers use; it is looked for when that is asked."""
+    return partial(_host_of, system)
+
+
+def _host_of(system: ProviderHost | None) -> ProviderHost:
+    if system is not None:
+        return system
+    from calais.system import current  # noqa: PLC0415
+
+    return current()
+
+
 def _stores_of(system: System | None) -> StoreProvider:
     return system_of(system).stores
 
 
 def _keys_of(system: System | None) -> KeyOpener:
     return system_of(system).keys
+
+
+def cards_of(system: KspSystem | None) -> Callable[[], KspSystem]:
+    """Where its cards are looked for; the system is looked for when that is asked."""
+    return partial(_cards_of, system)
+
+
+def _cards_of(system: KspSystem | None) -> KspSystem:
+    if system is not None:
+        return system
+    from calais.system import current  # noqa: PLC0415 - keys in memory need no system
+
+    return current()

@@ -6,7 +6,7 @@ The protocols here are the seam between what needs no card and what does: ``KeyS
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar
@@ -18,7 +18,7 @@ from calais.provider.caller import Caller, Face
 from calais.provider.csp.providers import Provider
 from calais.win.codes import Code
 from calais.win.errors import WinError
-from calais.win.flags import CRYPT_MACHINE_KEYSET, CRYPT_SILENT, CRYPT_VERIFYCONTEXT
+from calais.win.flags import AT_KEYEXCHANGE, CRYPT_MACHINE_KEYSET, CRYPT_SILENT, CRYPT_VERIFYCONTEXT
 
 if TYPE_CHECKING:
     from calais.provider.card import Card
@@ -142,7 +142,7 @@ class CspContext:
         self.card = card
         self.container = container
         self.guard = guard
-        self.cursors: dict[int, int] = {}
+        self.cursors: dict[int, Iterator[object]] = {}
         self._on_close = on_close
         self._references = 1
 
@@ -184,6 +184,11 @@ class CspContext:
     def container_name(self) -> str:
         """Name of its container, "" without one."""
         return self.container.name if self.container else ""
+
+    @property
+    def key_spec(self) -> int:
+        """That of the key in its container; AT_KEYEXCHANGE without one."""
+        return self.container.key_spec if self.container else AT_KEYEXCHANGE
 
     def retain(self) -> None:
         """One reference more."""

@@ -24,7 +24,7 @@ class ProvRow:
         param: PP_*.
         letters: of the providers that have it, as ``"BP"``.
         read: gives its value.
-        items: gives the values of one that is enumerated; asked at CRYPT_FIRST, and again at each step.
+        items: gives the values of one that is enumerated; asked once for each enumeration.
         write: sets it.
         takes: Python types that ``write`` takes.
         more_flags: legal besides 0, or besides CRYPT_FIRST and CRYPT_NEXT.
@@ -77,12 +77,11 @@ def read(row: ProvRow, context: CspContext, flags: int) -> object:
 
 
 def _next(row: ProvRow, context: CspContext, *, first: bool) -> object:
-    values = row.items(context) if row.items else ()
-    at = 0 if first else context.cursors.get(row.param, 0)
-    if at >= len(values):
-        raise WinError.of(Code.ERROR_NO_MORE_ITEMS, "the last one has been read")
-    context.cursors[row.param] = at + 1
-    return values[at]
+    if row.items is not None and (first or row.param not in context.cursors):
+        context.cursors[row.param] = iter(row.items(context))
+    for value in context.cursors[row.param]:
+        return value
+    raise WinError.of(Code.ERROR_NO_MORE_ITEMS, "the last one has been read")
 
 
 def write(row: ProvRow, context: CspContext, value: object, flags: int) -> None:

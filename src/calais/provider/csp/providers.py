@@ -145,7 +145,6 @@ TYPE_NAMES = {
 }
 DEFAULTS = {flags.PROV_RSA_FULL: BASE, flags.PROV_RSA_AES: ENHANCED}
 # Microsoft's older software providers: the newest one stands for them, under their own type.
-OLD_NAMES = {
-    name.casefold(): flags.PROV_RSA_FULL
-    for name in (flags.MS_DEF_PROV, flags.MS_STRONG_PROV, flags.MS_ENHANCED_PROV)
-}  # fmt: skip
+OLD_NAMES = dict.fromkeys(
+    (str(flags.MS_DEF_PROV), str(flags.MS_STRONG_PROV), str(flags.MS_ENHANCED_PROV)), flags.PROV_RSA_FULL
+)
