@@ -14,7 +14,7 @@ from calais.store.api import AcquiredKey, KeyOpener, StoreProvider
 from calais.store.collections import Collection
 from calais.store.finding import query_for
 from calais.store.locations import location_of
-from calais.store.model import CertificateContext
+from calais.store.model import CertificateContext, Element
 from calais.store.stores import EMPTY, EVERY, Query, Store
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NotFound, WinError
@@ -54,6 +54,15 @@ def _context(handle: object) -> CertificateContext:
     if not isinstance(handle, CertificateContext) or handle.references <= 0:
         raise BadParameter(Code.ERROR_INVALID_PARAMETER, "This is no certificate context, or one that was released.")
     return handle
+
+
+def element_of(handle: object) -> Element:
+    """The element behind a live certificate context.
+
+    Raises:
+        BadParameter: E_INVALIDARG for ``None``; ERROR_INVALID_PARAMETER, this is none, or one that was released.
+    """
+    return _context(handle).element
 
 
 def _encoded(encoding: object, data: object) -> bytes:

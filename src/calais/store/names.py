@@ -85,6 +85,16 @@ def _attribute(node: der.Node) -> CertRdnAttr:
     return CertRdnAttr(oid, value_type, parts[1].content.decode(codec, "replace"))
 
 
+def string_value(encoded: bytes) -> str:
+    """The text of the DER of any string type; ``""`` for anything else."""
+    try:
+        node = der.read(encoded)
+    except BadData:
+        return ""
+    codec = _STRINGS.get(node.tag, (0, ""))[1]
+    return node.content.decode(codec, "replace") if codec else ""
+
+
 def attributes(name: bytes) -> list[CertRdnAttr]:
     """All attributes of a name in encoded order; none when it is no name."""
     try:

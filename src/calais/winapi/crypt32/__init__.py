@@ -16,8 +16,11 @@ from calais.store.stores import Store as _Store
 from calais.win.codes import *
 from calais.win.flags import *
 from calais.win.structs import *
+from calais.winapi.crypt32.coding import *
 from calais.winapi.crypt32.contexts import *
 from calais.winapi.crypt32.keys import *
+from calais.winapi.crypt32.naming import *
 from calais.winapi.crypt32.stores import *
+from calais.winapi.crypt32.usage import *
 
 HCERTSTORE = _Store
