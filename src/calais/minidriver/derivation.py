@@ -40,7 +40,9 @@ def hash_name(algorithm: str | None) -> str:
     return found
 
 
-def derive(kdf: str, secret: bytes, parameters: Iterable[BCryptBuffer], *, secret_is_key: bool = False) -> bytes:
+def derive(
+    kdf: str, secret: bytes, parameters: Iterable[BCryptBuffer], *, secret_is_key: bool = False, length: int = 0
+) -> bytes:
     """The key that ``kdf`` makes of ``secret``.
 
     Args:
@@ -48,6 +50,7 @@ def derive(kdf: str, secret: bytes, parameters: Iterable[BCryptBuffer], *, secre
         secret: Z, big-endian.
         parameters: KDF_* and their values; pieces to prepend or append may come several times.
         secret_is_key: KDF_USE_SECRET_AS_HMAC_KEY_FLAG, for "HMAC" only.
+        length: bytes that are wanted of "SP800_56A_CONCAT", which can give any number; 0 = one digest.
 
     Raises:
         Unsupported: another KDF, or a hash that is not known.
@@ -63,7 +66,7 @@ def derive(kdf: str, secret: bytes, parameters: Iterable[BCryptBuffer], *, secre
         if flags.KDF_HMAC_KEY in given:
             raise BadParameter(detail="an HMAC has one key")
         given[flags.KDF_HMAC_KEY] = [secret]
-    return function(secret, given)
+    return function(secret, given, length)
 
 
 def _sorted_out(kdf: str, parameters: Iterable[object], allowed: frozenset[int]) -> dict[int, list[bytes]]:
@@ -111,16 +114,16 @@ def _surrounded(secret: bytes, given: Parameters) -> bytes:
     return b"".join((*before, secret, *after))
 
 
-def _by_hash(secret: bytes, given: Parameters) -> bytes:
+def _by_hash(secret: bytes, given: Parameters, _length: int) -> bytes:
     return hashlib.new(_hash(given), _surrounded(secret, given)).digest()
 
 
-def _by_hmac(secret: bytes, given: Parameters) -> bytes:
+def _by_hmac(secret: bytes, given: Parameters, _length: int) -> bytes:
     key = _required(given, flags.KDF_HMAC_KEY)
     return hmac.digest(key, _surrounded(secret, given), _hash(given))
 
 
-def _by_tls(secret: bytes, given: Parameters) -> bytes:
+def _by_tls(secret: bytes, given: Parameters, _length: int) -> bytes:
     label, seed = (_required(given, kind) for kind in (flags.KDF_TLS_PRF_LABEL, flags.KDF_TLS_PRF_SEED))
     if len(seed) != TLS_SEED_BYTES:
         raise BadParameter(detail=f"a TLS seed has {TLS_SEED_BYTES} bytes, not {len(seed)}")
@@ -151,15 +154,19 @@ def _expand(name: str, key: bytes, seed: bytes) -> bytes:
     return made[:TLS_MASTER_BYTES]
 
 
-def _by_concatenation(secret: bytes, given: Parameters) -> bytes:
-    """One round: the hash of counter 1, Z and OtherInfo."""
+def _by_concatenation(secret: bytes, given: Parameters, length: int) -> bytes:
+    """Hashes of a counter from 1, Z and OtherInfo, one after the other."""
     needed = (flags.KDF_ALGORITHMID, flags.KDF_PARTYUINFO, flags.KDF_PARTYVINFO)
     more = (flags.KDF_SUPPPUBINFO, flags.KDF_SUPPPRIVINFO)
     other = [_required(given, kind) for kind in needed] + [piece for kind in more for piece in given.get(kind, [])]
-    return hashlib.new(_hash(given), b"\0\0\0\1" + secret + b"".join(other)).digest()
+    name, tail = _hash(given), secret + b"".join(other)
+    made = hashlib.new(name, b"\0\0\0\1" + tail).digest()
+    rounds = -(-length // len(made))
+    made += b"".join(hashlib.new(name, at.to_bytes(4, "big") + tail).digest() for at in range(2, rounds + 1))
+    return made[:length] if length else made
 
 
-def _by_truncation(secret: bytes, _: Parameters) -> bytes:
+def _by_truncation(secret: bytes, _: Parameters, _length: int) -> bytes:
     return secret[::-1]
 
 
@@ -169,7 +176,7 @@ _TLS_PARAMETERS = frozenset(
     (flags.KDF_HASH_ALGORITHM, flags.KDF_TLS_PRF_LABEL, flags.KDF_TLS_PRF_SEED, flags.KDF_TLS_PRF_PROTOCOL)
 )
 _CONCATENATION_PARAMETERS = frozenset((flags.KDF_HASH_ALGORITHM, *range(8, 13)))
-_KDFS: Mapping[str, tuple[Callable[[bytes, Parameters], bytes], frozenset[int]]] = {
+_KDFS: Mapping[str, tuple[Callable[[bytes, Parameters, int], bytes], frozenset[int]]] = {
     "HASH": (_by_hash, _HASH_PARAMETERS),
     "HMAC": (_by_hmac, _HASH_PARAMETERS | {flags.KDF_HMAC_KEY}),
     "TLS_PRF": (_by_tls, _TLS_PARAMETERS),

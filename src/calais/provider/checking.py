@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 
 from calais.minidriver.padding import Pkcs1, Pss, SigningPadding
 
-_HASHES: dict[str, hashes.HashAlgorithm] = {
+HASHES: dict[str, hashes.HashAlgorithm] = {
     "md5": hashes.MD5(),  # noqa: S303 - TLS 1.0 certificates of old cards
     "sha1": hashes.SHA1(),  # noqa: S303
     "sha224": hashes.SHA224(),
@@ -21,7 +21,6 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
 }
-_HASH_OF_WIDTH: dict[int, hashes.HashAlgorithm] = {32: hashes.SHA256(), 48: hashes.SHA384(), 66: hashes.SHA512()}
 
 
 def is_signature(public_key: PublicKeyTypes, signature: bytes, data: bytes, how: SigningPadding) -> bool:
@@ -42,10 +41,10 @@ def is_signature(public_key: PublicKeyTypes, signature: bytes, data: bytes, how:
 
 def _check_rsa(public_key: rsa.RSAPublicKey, signature: bytes, data: bytes, how: SigningPadding) -> bool:
     if isinstance(how, Pkcs1) and how.hash:
-        public_key.verify(signature, data, padding.PKCS1v15(), Prehashed(_HASHES[how.hash]))
+        public_key.verify(signature, data, padding.PKCS1v15(), Prehashed(HASHES[how.hash]))
         return True
     if isinstance(how, Pss):
-        algorithm = _HASHES[how.hash]
+        algorithm = HASHES[how.hash]
         public_key.verify(signature, data, padding.PSS(padding.MGF1(algorithm), how.salt_length), Prehashed(algorithm))
         return True
     if isinstance(how, Pkcs1):
@@ -56,7 +55,9 @@ def _check_rsa(public_key: rsa.RSAPublicKey, signature: bytes, data: bytes, how:
 
 def _check_ec(public_key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
     width = (public_key.curve.key_size + 7) // 8
-    algorithm = _HASH_OF_WIDTH[width]
-    digest = data[: algorithm.digest_size].rjust(algorithm.digest_size, b"\0")
+    if len(signature) != 2 * width:
+        raise InvalidSignature
     r, s = int.from_bytes(signature[:width], "big"), int.from_bytes(signature[width:], "big")
-    public_key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(algorithm)))
+    digest = data or b"\0"
+    # SHAKE256 stands for "a digest of this length": the library wants a hash, and of it takes the length only
+    public_key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(hashes.SHAKE256(len(digest)))))

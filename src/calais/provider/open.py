@@ -11,26 +11,27 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from calais.minidriver.pins import Pin
 from calais.provider.caller import Caller
 from calais.provider.card import Card
 from calais.provider.container import Container
-from calais.provider.handles import CspContext, KspKey, OpenKey
+from calais.provider.csp.acquire import CardContext, Host
+from calais.provider.csp.cardproviders import open_context
+from calais.provider.csp.providers import PROVIDERS
+from calais.provider.csp.provparams import set_pin
+from calais.provider.handles import KspKey, OpenKey
+from calais.provider.links import link_to
 from calais.provider.names import ContainerName, check_csp, check_ksp, parse_container
 from calais.store.api import KeyHandle
 from calais.win.codes import Code
 from calais.win.errors import BadData, NoCard, NotFound, ReaderUnavailable, WinError
 from calais.win.flags.crypt32 import CERT_SET_KEY_PROV_HANDLE_PROP_ID
-from calais.win.flags.ncrypt import MS_SMART_CARD_KEY_STORAGE_PROVIDER
 from calais.win.flags.wincrypt import (
     CRYPT_MACHINE_KEYSET,
     CRYPT_SILENT,
-    MS_SCARD_PROV,
     PP_KEYEXCHANGE_PIN,
     PP_SIGNATURE_PIN,
-    PROV_RSA_FULL,
 )
-from calais.win.structs import CertPublicKeyInfo, CryptKeyProvInfo, CryptKeyProvParam
+from calais.win.structs import CertPublicKeyInfo, CryptKeyProvInfo
 
 LEGAL_FLAGS = CRYPT_SILENT | CRYPT_MACHINE_KEYSET
 Cards = Callable[[str | None], list[Card]]
@@ -40,14 +41,16 @@ class CardKeys:
     """The keys on the inserted cards (see ``store.api.KeyOpener``).
 
     Args:
+        host: the system.
         cards: the cards that can be read now, in the order of the readers, or the one in the reader that is named;
             raises ``NoCard`` or ``ReaderUnavailable`` when there is none.
     """
 
-    def __init__(self, cards: Cards) -> None:
+    def __init__(self, host: Host, cards: Cards) -> None:
+        self._host = host
         self._cards = cards
 
-    def open_csp(self, info: CryptKeyProvInfo, *, silent: bool = False, window: int | None = None) -> CspContext:  # noqa: ARG002
+    def open_csp(self, info: CryptKeyProvInfo, *, silent: bool = False, window: int | None = None) -> CardContext:
         """CryptAcquireContext for ``info``, then its parameters; RSA keys only.
 
         Raises:
@@ -57,12 +60,17 @@ class CardKeys:
             WinError: ``NTE_BAD_FLAGS``, ``NTE_BAD_KEYSET_PARAM``, ``NTE_PROV_TYPE_NO_MATCH``; a PIN that is wrong.
         """
         check_csp(info.prov_name, info.prov_type)
-        silent = _is_silent(info.flags) or silent
-        container = self._container(parse_container(info.container_name), silent=silent)
-        if not isinstance(container.public_key, rsa.RSAPublicKey):
-            raise NotFound(Code.NTE_BAD_KEYSET, f"{container.name} holds no RSA key; {info.prov_name} knows no other")
-        _set_parameters(container, info.params)
-        return CspContext(container, _key_spec(container, info.key_spec))
+        flags = info.flags & CRYPT_MACHINE_KEYSET | (CRYPT_SILENT if _is_silent(info.flags) or silent else 0)
+        provider = next(row for row in PROVIDERS if row.name.casefold() == info.prov_name.casefold())
+        opened = open_context(self._host, provider, info.container_name, flags, window)
+        if not isinstance(opened, CardContext):
+            raise NotFound(Code.NTE_BAD_KEYSET, f"{info.prov_name} has no containers")
+        try:
+            _settle(opened, info)
+        except WinError:
+            opened.close()
+            raise
+        return opened
 
     def open_ksp(self, info: CryptKeyProvInfo, *, silent: bool = False, window: int | None = None) -> KspKey:  # noqa: ARG002
         """NCryptOpenKey for ``info``.
@@ -77,6 +85,8 @@ class CardKeys:
 
     def public_key(self, handle: KeyHandle, key_spec: int) -> CertPublicKeyInfo:  # noqa: ARG002 - one key a container
         """The public key behind an open handle."""
+        if isinstance(handle, CardContext):
+            return CertPublicKeyInfo.from_der(_der(handle.key.public_key()))
         if not isinstance(handle, OpenKey):
             raise WinError.of(Code.NTE_INVALID_HANDLE, "this is no open key")
         return CertPublicKeyInfo.from_der(_der(handle.container.public_key))
@@ -111,14 +121,6 @@ class CardKeys:
         raise NotFound(Code.NTE_BAD_KEYSET, detail, next_step="insert the card, or propagate its certificates again")
 
 
-def link_to(container: str, key_spec: int, *, ncrypt: bool) -> CryptKeyProvInfo:
-    """The link to a container on a card, with the flag that lets programs keep the handle."""
-    flags = CERT_SET_KEY_PROV_HANDLE_PROP_ID
-    if ncrypt:
-        return CryptKeyProvInfo(container, MS_SMART_CARD_KEY_STORAGE_PROVIDER, 0, flags)
-    return CryptKeyProvInfo(container, MS_SCARD_PROV, PROV_RSA_FULL, flags, key_spec=key_spec)
-
-
 def _find(card: Card, name: str) -> Container | None:
     try:
         return card.container(name) if name else card.containers.default
@@ -150,10 +152,12 @@ def _key_spec(container: Container, wanted: int) -> int:
     return container.key_spec
 
 
-def _set_parameters(container: Container, params: tuple[CryptKeyProvParam, ...]) -> None:
-    for param in params:
+def _settle(context: CardContext, info: CryptKeyProvInfo) -> None:
+    """Set the parameters of a link, and see that its key is there."""
+    if context.container is not None:
+        _key_spec(context.container, info.key_spec)
+    for param in info.params:
         if param.param not in (PP_KEYEXCHANGE_PIN, PP_SIGNATURE_PIN):
             raise WinError.of(Code.NTE_BAD_TYPE, f"parameter {param.param} cannot be set in a link")
-        pin = Pin(param.data.split(b"\0")[0])
-        if len(pin) and not container.always:
-            container.card.verify_pin(pin, container.pin_id)
+        with context.guard():
+            set_pin(context, param.data.split(b"\0")[0])

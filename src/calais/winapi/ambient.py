@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calais.minidriver.calls.context import Modules
-    from calais.provider.ksp.storage import KspSystem
     from calais.provider.csp.calls.contexts import Host as ProviderHost
+    from calais.provider.ksp.storage import KspSystem
     from calais.store.api import KeyOpener, StoreProvider, System
 
 
