@@ -187,6 +187,8 @@ def _parsed(token: _Token, flags: int) -> CertRdnAttr:
     oid = dotted[1] if dotted else _OIDS.get(token.key.upper())
     if oid is None:
         raise _bad(token.at, f"{token.key!r} is no name of an attribute")
+    if not token.value:
+        raise _bad(token.at, f"{token.key} has no value")
     if token.value.startswith("#") and re.fullmatch(r"#(?:[0-9A-Fa-f]{2})+", token.value):
         return CertRdnAttr(oid, 2, bytes.fromhex(token.value[1:]))
     if token.value.startswith('"') and not flags & NameStringFlag.NO_QUOTING:
