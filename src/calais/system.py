@@ -37,9 +37,11 @@ from calais.transport.base import Watcher
 from calais.transport.loopback import LoopbackCard
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NoCard, ReaderUnavailable, WinError
+from calais.win.flags.crypt32 import StoreLocationId
 
 if TYPE_CHECKING:
     from calais.apps.propagation.apply import Outcome
+    from calais.apps.propagation.rootplan import RootStep
 
 _current: ContextVar[System] = ContextVar("calais.system")
 
@@ -73,7 +75,7 @@ class System:
         self.policy = policy or Policy()
         self.clock = clock or WallClock()
         self.stores = stores
-        self.keys = CardKeys(self._cards_for_keys)
+        self.keys = CardKeys(self, self._cards_for_keys)
         self.broker = PinBroker(prompt, self.clock, rules=PinRules.of(self.policy))
         self.choosing = Choosing(self, self.broker)
         self.last_errors = LastErrors()
@@ -334,6 +336,21 @@ class System:
         cards = [self.card(reader)] if reader is not None else self._readable()
         with self.store("My") as store:
             return [outcome for card in cards for outcome in propagate(card, store, rules, self.clock.now())]
+
+    def propagate_roots(self) -> list[RootStep]:
+        """Bring the root certificates of the inserted cards into the machine's ``SmartCardRoot`` store, and take those
+        out again whose card or logon is over, as policy has it; what was done.
+
+        Raises:
+            BadData: the roots of a card cannot be read.
+            WinError: the store cannot be opened.
+        """
+        from calais.apps.propagation.roots import logon_id, propagate_roots  # noqa: PLC0415
+
+        if not self.policy.propagation_enabled:
+            return []
+        with CertificateStore.open(self.stores, "SmartCardRoot", StoreLocationId.LOCAL_MACHINE) as store:
+            return propagate_roots(self._readable(), store, self.policy, logon_id())
 
     def _readable(self) -> list[Card]:
         seen = self.examine()

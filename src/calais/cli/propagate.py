@@ -12,6 +12,7 @@ from calais.win.errors import AccessDenied
 
 if TYPE_CHECKING:
     from calais.apps.propagation.apply import Outcome
+    from calais.apps.propagation.rootplan import RootStep
 
 NO_SERVICE = "SCARD_E_NO_SERVICE"
 COLOURS = {"added": "green", "refreshed": "green", "unchanged": "", "filtered": "yellow", "failed": "bold red"}
@@ -26,6 +27,8 @@ def _view(screen: Screen, document: Document) -> None:
         screen.line(f"{count(len(document['outcomes']), 'certificate')}: {totals}.")
     else:
         screen.line("The inserted cards have no certificates.")
+    for root in document["roots"]:
+        screen.line(f"Root certificate {root['subject'] or root['thumbprint']} {root['action']}: {root['reason']}.")
     for note in document["notes"]:
         if document["outcomes"] and NO_SERVICE in note:
             continue  # who has a card in hand does not need real readers
@@ -52,9 +55,24 @@ def propagate(reader: str | None) -> Answer:
             require_card(system)
         outcomes = system.propagate(choose_reader(system, reader) if reader else None)
         rows = [_row(outcome) for outcome in outcomes]
-        notes = list(system.notes)
+        roots = [_root(step) for step in system.propagate_roots()]
+        notes = list(dict.fromkeys(system.notes))
     totals = Counter(row["action"] for row in rows)
-    return Answer({"outcomes": rows, "totals": dict(totals), "notes": notes}, holds=not totals["failed"])
+    return Answer(
+        {"outcomes": rows, "roots": roots, "totals": dict(totals), "notes": notes}, holds=not totals["failed"]
+    )
+
+
+def _root(step: RootStep) -> dict[str, Any]:
+    from calais.apps.certificates import describe
+
+    found = describe(step.der)
+    return {
+        "action": str(step.action),
+        "reason": step.reason,
+        "subject": found.get("name") or found.get("subject"),
+        "thumbprint": step.sha1.hex(),
+    }
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
