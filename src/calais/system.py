@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from calais.cards.registry import identify
+from calais.minidriver.api import Minidriver
+from calais.minidriver.memo import CardMemo, Evidence
 from calais.provider.broker import PinBroker
 from calais.provider.cache import may_be_kept, mode_of
 from calais.provider.card import Card, Desk
@@ -23,6 +25,7 @@ from calais.provider.policy import Policy
 from calais.provider.prompt import Prompt
 from calais.resource.cachefile import CacheFolder
 from calais.resource.clock import Clock, WallClock
+from calais.resource.contexts import CardService
 from calais.resource.keptmemo import KeptCards
 from calais.resource.places import Places
 from calais.resource.readers import Reader
@@ -33,7 +36,7 @@ from calais.store.api import Settings
 from calais.store.database import open_database
 from calais.store.locations import SystemStores
 from calais.store.objects import CertificateStore
-from calais.transport.base import Watcher
+from calais.transport.base import Transaction, Watcher
 from calais.transport.loopback import LoopbackCard
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, NoCard, ReaderUnavailable, WinError
@@ -82,14 +85,16 @@ class System:
         self.virtual = virtual
         self.notes: list[str] = []
         self.client_window: int | None = None
-        values = self.policy.values()
+        values = self._values = self.policy.values()
         self.kept = KeptCards(CacheFolder(cache) if cache else None, allowed=partial(may_be_kept, values))
         self._mode_of = partial(mode_of, values)
-        self._slots = Slots()
+        self._slots = Slots(self._announce)
         self._sources: list[Source] = [self._slots, *([virtual] if virtual else []), *sources]
         self._watchers = watchers
         self._readers: dict[str, Reader] = {}
-        self._identify = partial(identify, policy=values)
+        self.card_service = CardService(
+            self._ports, self._sources, lambda: self.settings, clock=self.clock, policy=values, watchers=watchers
+        )
         self._desk = Desk(self.broker, self.policy, self._find)
         self._tokens: list[Token[System]] = []
 
@@ -145,11 +150,23 @@ class System:
 
     def close(self) -> None:
         """Let go of readers and stores; every verified PIN counts no more. Harmless when repeated."""
+        self.card_service.close()
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
         self.broker.scope.end()
         self.stores.close()
+
+    def _identify(self, tx: Transaction, memo: CardMemo) -> Minidriver:
+        """The driver for the card of ``tx``; of a new card, the card database is asked which one."""
+        drivers = None
+        if memo.identified is None or not memo.identified.same_insertion(Evidence.of(tx)):
+            drivers = self.card_service.discovery.drivers(tx.channel.transport.atr)
+        return identify(tx, memo, policy=self._values, drivers=drivers)
+
+    def _announce(self) -> None:
+        """A reader has changed: whoever waits for that may look."""
+        self.card_service.bulletin.announce()
 
     # --- readers ---
 
@@ -216,6 +233,7 @@ class System:
         """
         if isinstance(card, str):
             self._shared().insert(card, reader)
+            self._announce()
         else:
             self._slots.plug(reader).insert(card)
 
@@ -229,6 +247,7 @@ class System:
             self._slots.slot(reader).remove()
         else:
             self._shared().remove(reader)
+            self._announce()
             if reader in self._readers:
                 self._readers[reader].release()  # or the card would stay locked for the rest of the hold
 
@@ -246,6 +265,7 @@ class System:
             self._slots.unplug(reader)
         else:
             self._shared().unplug(reader)
+            self._announce()
 
     def _shared(self) -> VirtualReaders:
         if self.virtual is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from calais.provider.handles import OpenKey
+from calais.provider.container import Container
+from calais.provider.csp.acquire import CardContext
+from calais.provider.ksp.handles import NCryptKey
 from calais.store.acquire import acquire
 from calais.store.objects import Certificate
 from calais.win.codes import Code
@@ -56,7 +58,7 @@ def _is_named(certificate: Certificate, text: str) -> bool:
     return folded in certificate.subject.casefold() or folded in certificate.friendly_name.casefold()
 
 
-def open_key(system: System, certificate: Certificate) -> OpenKey:
+def open_key(system: System, certificate: Certificate) -> NCryptKey | CardContext:
     """The key that the link of ``certificate`` leads to, as CryptAcquireCertificatePrivateKey finds it; to be closed.
 
     A link that leads nowhere is replaced when an inserted card has the key; the key is compared with the certificate's.
@@ -67,6 +69,17 @@ def open_key(system: System, certificate: Certificate) -> OpenKey:
         WinError: NTE_BAD_PUBLIC_KEY, the container holds another key.
     """
     handle = acquire(certificate.context, FLAGS, None, system.keys).handle
-    if not isinstance(handle, OpenKey):
+    if not isinstance(handle, NCryptKey | CardContext):
         raise WinError(Code.NTE_INVALID_HANDLE, "the key is not on a card")
     return handle
+
+
+def container_of(handle: NCryptKey | CardContext) -> Container:
+    """The container of an open key.
+
+    Raises:
+        NotFound: NTE_NO_KEY, it is not on a card.
+    """
+    if handle.container is None:
+        raise NotFound(Code.NTE_NO_KEY, "the key is not on a card")
+    return handle.container

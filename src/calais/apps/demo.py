@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from calais.apps import cardadmin
 from calais.apps.certificates import key_name, load_certificate
-from calais.apps.choosing import open_key
+from calais.apps.choosing import container_of, open_key
 from calais.apps.filesign import sign_raw, verify_raw
 from calais.cards.piv import spec
 from calais.cards.piv.personalise import new_card
@@ -195,7 +195,7 @@ class _Story:
 
     def _signed(self, certificate: Certificate) -> tuple[str, str]:
         with open_key(self._system, certificate) as opened:
-            made, reference = sign_raw(opened.key, BytesIO(DOCUMENT), "sha256"), opened.container.entry.reference
+            made, reference = sign_raw(opened.key, BytesIO(DOCUMENT), "sha256"), container_of(opened).entry.reference
         public = load_certificate(certificate.der).public_key()
         verify_raw(public, BytesIO(DOCUMENT), made, "sha256")
         return reference, f"{len(made)} bytes, verified with the certificate"

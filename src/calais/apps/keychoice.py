@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calais.apps.certificates import key_name, thumbprint
-from calais.apps.choosing import choose, open_key
+from calais.apps.choosing import choose, container_of, open_key
 from calais.provider.card import Card
 from calais.provider.container import Container, Key
 from calais.win.codes import Code
@@ -74,7 +74,7 @@ def key_of_certificate(system: System, text: str) -> ChosenKey:
     """
     with system.store() as store:
         certificate = choose(store, text)[1]
-        return ChosenKey(open_key(system, certificate).container, certificate.der)
+        return ChosenKey(container_of(open_key(system, certificate)), certificate.der)
 
 
 def key_of_container(card: Card, text: str | None) -> ChosenKey:

@@ -111,7 +111,8 @@ class PinBroker:
         rules: PinRules | None = None,
         caller: Caller | None = None,
     ) -> None:
-        self.prompt = prompt
+        self._prompt = prompt
+        self._parent: PinBroker | None = None
         self.scope = scope or LogonScope()
         self.rules = rules or PinRules()
         self.caller = caller or Caller()
@@ -119,7 +120,20 @@ class PinBroker:
 
     def seen_by(self, caller: Caller) -> PinBroker:
         """A broker for ``caller``: of the same PINs, or of its face's own; a silent one asks nobody."""
-        return PinBroker(None if caller.silent else self.prompt, self._clock, self.scope, self.rules, caller)
+        made = PinBroker(None, self._clock, self.scope, self.rules, caller)
+        made._parent = self._parent or self
+        return made
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """Who is asked now; ``None`` = nobody, always so for a silent caller."""
+        if self._parent is None:
+            return self._prompt
+        return None if self.caller.silent else self._parent.prompt
+
+    @prompt.setter
+    def prompt(self, prompt: Prompt | None) -> None:
+        self._prompt = prompt
 
     @property
     def cache(self) -> PinCache:

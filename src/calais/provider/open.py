@@ -6,21 +6,23 @@ Source: CRYPT_KEY_PROV_INFO, CryptAcquireCertificatePrivateKey, CryptFindCertifi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from calais.provider.caller import Caller
 from calais.provider.card import Card
 from calais.provider.container import Container
 from calais.provider.csp.acquire import CardContext, Host
 from calais.provider.csp.cardproviders import open_context
 from calais.provider.csp.providers import PROVIDERS
 from calais.provider.csp.provparams import set_pin
-from calais.provider.handles import KspKey, OpenKey
+from calais.provider.ksp.cardkeys import Found, key_in
+from calais.provider.ksp.handles import KeySettings, NCryptKey, a_key
+from calais.provider.ksp.storage import CARD, KspSystem, Storage
 from calais.provider.links import link_to
-from calais.provider.names import ContainerName, check_csp, check_ksp, parse_container
+from calais.provider.names import check_csp, check_ksp, parse_container
 from calais.store.api import KeyHandle
 from calais.win.codes import Code
 from calais.win.errors import BadData, NoCard, NotFound, ReaderUnavailable, WinError
@@ -37,6 +39,10 @@ LEGAL_FLAGS = CRYPT_SILENT | CRYPT_MACHINE_KEYSET
 Cards = Callable[[str | None], list[Card]]
 
 
+class ProviderHost(Host, KspSystem, Protocol):
+    """What providers of both kinds need of the system (``calais.system.System``)."""
+
+
 class CardKeys:
     """The keys on the inserted cards (see ``store.api.KeyOpener``).
 
@@ -46,7 +52,7 @@ class CardKeys:
             raises ``NoCard`` or ``ReaderUnavailable`` when there is none.
     """
 
-    def __init__(self, host: Host, cards: Cards) -> None:
+    def __init__(self, host: ProviderHost, cards: Cards) -> None:
         self._host = host
         self._cards = cards
 
@@ -72,24 +78,26 @@ class CardKeys:
             raise
         return opened
 
-    def open_ksp(self, info: CryptKeyProvInfo, *, silent: bool = False, window: int | None = None) -> KspKey:  # noqa: ARG002
-        """NCryptOpenKey for ``info``.
+    def open_ksp(self, info: CryptKeyProvInfo, *, silent: bool = False, window: int | None = None) -> NCryptKey:
+        """NCryptOpenKey for ``info``; the key spec of a link may be that of the slot, too.
 
         Raises:
             NotFound, NoCard, ReaderUnavailable, WinError: as ``open_csp``.
         """
         check_ksp(info.prov_name)
         silent = _is_silent(info.flags) or silent
-        container = self._container(parse_container(info.container_name), silent=silent)
-        return KspKey(container, _key_spec(container, info.key_spec))
+        storage = Storage(CARD, lambda: self._host, window=window)
+        wanted = parse_container(info.container_name)
+        container = self._host.choosing.container(wanted, storage.caller(silent=silent))
+        spec = 0 if info.key_spec == container.key_spec else info.key_spec
+        machine = bool(info.flags & CRYPT_MACHINE_KEYSET)
+        return key_in(storage, Found.of(container), spec, KeySettings(machine=machine, silent=silent))
 
     def public_key(self, handle: KeyHandle, key_spec: int) -> CertPublicKeyInfo:  # noqa: ARG002 - one key a container
         """The public key behind an open handle."""
         if isinstance(handle, CardContext):
             return CertPublicKeyInfo.from_der(_der(handle.key.public_key()))
-        if not isinstance(handle, OpenKey):
-            raise WinError.of(Code.NTE_INVALID_HANDLE, "this is no open key")
-        return CertPublicKeyInfo.from_der(_der(handle.container.public_key))
+        return CertPublicKeyInfo.from_der(_der(a_key(handle).material.public_key))
 
     def search(self, key: CertPublicKeyInfo, *, ncrypt: bool) -> CryptKeyProvInfo | None:
         """A link to the container on an inserted card that holds ``key``; CryptoAPI has links to RSA keys only."""
@@ -109,23 +117,6 @@ class CardKeys:
         """Readers in order; the default container of each card first."""
         for card in self._cards(None):
             yield from sorted(card.refresh(), key=lambda container: not container.is_default)
-
-    def _container(self, name: ContainerName, *, silent: bool) -> Container:
-        for card in self._cards(name.reader):
-            found = _find(card.seen_by(Caller(silent=silent)), name.container)
-            if found is not None:
-                return found
-        what = f"container {name.container!r}" if name.container else "default container"
-        where = f"the card in {name.reader}" if name.reader else "any inserted card"
-        detail = f"there is no {what} on {where}"
-        raise NotFound(Code.NTE_BAD_KEYSET, detail, next_step="insert the card, or propagate its certificates again")
-
-
-def _find(card: Card, name: str) -> Container | None:
-    try:
-        return card.container(name) if name else card.containers.default
-    except NotFound:
-        return None
 
 
 def _public_key(container: Container) -> PublicKeyTypes | None:

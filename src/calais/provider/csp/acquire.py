@@ -18,7 +18,7 @@ from calais.provider import containeradmin
 from calais.provider.caller import Caller, Face
 from calais.provider.card import Card
 from calais.provider.choosing import Choosing, Lease
-from calais.provider.container import Container
+from calais.provider.container import Container, Key
 from calais.provider.csp.cardslots import CardSlots, PublicCardSlots
 from calais.provider.csp.context import CspContext, Guard, KeySlots
 from calais.provider.csp.lasterror import LastErrors
@@ -28,7 +28,7 @@ from calais.provider.names import ContainerName, parse_container
 from calais.provider.policy import Policy
 from calais.resource.slots import ReaderStatus
 from calais.win.codes import Code
-from calais.win.errors import WinError
+from calais.win.errors import BadParameter, NotFound, WinError
 from calais.win.flags import (
     CRYPT_DEFAULT_CONTAINER_OPTIONAL,
     CRYPT_DELETEKEYSET,
@@ -161,6 +161,23 @@ class CardContext(CspContext):
         if self.order.mode or self.container is None:
             return Role.USER
         return self.container.pin_id or Role.USER
+
+    @property
+    def key(self) -> Key:
+        """The private key in its container, as an object of ``cryptography``.
+
+        Raises:
+            BadParameter: ``ERROR_INVALID_PARAMETER``, the context is closed.
+            NotFound: ``NTE_NO_KEY``, it has no container.
+            WinError: as ``Container.key``.
+        """
+        if not self.is_open:
+            raise BadParameter(Code.ERROR_INVALID_PARAMETER, "this handle is closed")
+        if self.container is None:
+            self.look_for_card()
+        if self.container is None:
+            raise NotFound(Code.NTE_NO_KEY, "the context has no container")
+        return self.container.key
 
     def require_card(self) -> Card:
         """The card.

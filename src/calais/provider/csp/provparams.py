@@ -83,7 +83,7 @@ def _root_store(context: CspContext) -> Store:
 # --- what is set -----------------------------------------------------------------------------------------------------
 
 
-def set_pin(context: CspContext, value: str | None) -> None:
+def set_pin(context: CspContext, value: str | bytes | None) -> None:
     """Present the PIN of the context's container, and remember it as its cache policy allows; ``None`` forgets it."""
     mine = on_cards(context)
     if mine.card is None:
