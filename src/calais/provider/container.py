@@ -11,6 +11,7 @@ from calais.minidriver.api import ContainerEntry, Minidriver
 from calais.minidriver.memo import Evidence
 from calais.minidriver.padding import DecryptionPadding, SigningPadding
 from calais.provider.broker import PinUse
+from calais.provider.caller import Caller
 from calais.provider.checking import is_signature
 from calais.provider.keys import CardEcKey, CardEd25519Key, CardRsaKey, key_for
 from calais.win.codes import Code
@@ -43,6 +44,10 @@ class Container:
 
     def __repr__(self) -> str:
         return f"<Container {self.name} on {self.card.label!r}>"
+
+    def seen_by(self, caller: Caller) -> Container:
+        """This container for ``caller``; what is remembered of the card is shared."""
+        return Container(self.card.seen_by(caller), self.entry, always=self.always)
 
     @property
     def index(self) -> int:

@@ -91,7 +91,7 @@ class CardKeys:
         container = self._host.choosing.container(wanted, storage.caller(silent=silent))
         spec = 0 if info.key_spec == container.key_spec else info.key_spec
         machine = bool(info.flags & CRYPT_MACHINE_KEYSET)
-        return key_in(storage, Found.of(container), spec, KeySettings(machine=machine, silent=silent))
+        return key_in(storage, Found.of_any_kind(container), spec, KeySettings(machine=machine, silent=silent))
 
     def public_key(self, handle: KeyHandle, key_spec: int) -> CertPublicKeyInfo:  # noqa: ARG002 - one key a container
         """The public key behind an open handle."""

@@ -26,7 +26,7 @@ class KeyAlgorithm:
 
     ``name`` and ``group`` as CNG has them; ``interface`` and ``operations``: NCRYPT_*_INTERFACE, NCRYPT_*_OPERATION;
     ``usage``: NCRYPT_ALLOW_*, what its private keys can do; ``key_spec``: the slot that a new key gets by itself;
-    ``card_spec``: its key spec among the eight of card modules (RSA: that of the slot); ``curve``: ``None`` for RSA.
+    ``card_spec``: its key spec among the eight of card modules (RSA: that of the slot); ``curve``: of EC keys.
     """
 
     name: str
@@ -41,7 +41,7 @@ class KeyAlgorithm:
     @property
     def is_rsa(self) -> bool:
         """Whether it is RSA."""
-        return self.curve is None
+        return self.group == Algorithm.RSA
 
     @property
     def signs(self) -> bool:
@@ -61,9 +61,9 @@ class KeyAlgorithm:
     @property
     def lengths(self) -> NCryptSupportedLengths:
         """Lengths of keys in memory, in bits."""
-        if self.curve is None:
+        if self.is_rsa:
             return RSA_LENGTHS
-        bits = self.curve.key_size
+        bits = self.curve.key_size if self.curve else 0
         return NCryptSupportedLengths(bits, bits, 0, bits)
 
     @property
@@ -115,6 +115,8 @@ ALGORITHMS = (
     _ecdh(Algorithm.ECDH_P384, flags.AT_ECDHE_P384, ec.SECP384R1()),
     _ecdh(Algorithm.ECDH_P521, flags.AT_ECDHE_P521, ec.SECP521R1()),
 )
+# A kind of key that CNG does not know: a certificate leads to it, and programs use it through ``NCryptKey.key``.
+OTHER = KeyAlgorithm("Ed25519", "Ed25519", 0, 0, 0, flags.AT_SIGNATURE)
 _BY_NAME = {str(row.name): row for row in ALGORITHMS}
 _BY_CURVE = {(row.curve.name, row.scheme): row for row in ALGORITHMS if row.curve is not None}
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -20,7 +21,7 @@ from calais.provider.caller import Caller
 from calais.provider.card import Card
 from calais.provider.container import Container
 from calais.provider.ksp import errors
-from calais.provider.ksp.algorithms import KeyAlgorithm, algorithm_of
+from calais.provider.ksp.algorithms import OTHER, KeyAlgorithm, algorithm_of
 from calais.provider.ksp.handles import KeySettings, NCryptKey, Place
 from calais.provider.ksp.storage import Storage
 from calais.provider.names import ContainerName, parse_container
@@ -56,9 +57,7 @@ class CardKey:
         """The container as ``caller`` uses it; what is known of the card is shared."""
         found = self._views.get(caller)
         if found is None:
-            mine = self.container
-            found = Container(mine.card.seen_by(caller), mine.entry, always=mine.always)
-            self._views[caller] = found
+            found = self._views[caller] = self.container.seen_by(caller)
         return found
 
     def sign(self, data: bytes, how: SigningPadding, caller: Caller) -> bytes:
@@ -108,7 +107,7 @@ def _scheme_by_usage(certificate: bytes | None) -> Scheme:
 
 def legacy_spec(algorithm: KeyAlgorithm, entry: ContainerEntry) -> int:
     """The key spec by which the key is opened: of RSA that of the slot, of EC that of its use."""
-    return entry.key_spec if algorithm.is_rsa else algorithm.key_spec
+    return entry.key_spec if algorithm.curve is None else algorithm.key_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +133,14 @@ class Found:
         if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise errors.not_supported("neither RSA nor EC")
         return cls(container, public_key, algorithm)
+
+    @classmethod
+    def of_any_kind(cls, container: Container) -> Found:
+        """Look at ``container``, whose key may be one that CNG does not know; errors as ``of``."""
+        public_key = _public_key(container)
+        if isinstance(public_key, ed25519.Ed25519PublicKey):
+            return cls(container, cast("PublicKey", public_key), OTHER)
+        return cls.of(container)
 
     @property
     def key_spec(self) -> int:

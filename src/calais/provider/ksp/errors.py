@@ -53,9 +53,9 @@ def bad_parameter(detail: str) -> BadParameter:
     return BadParameter(Code.NTE_INVALID_PARAMETER, detail)
 
 
-def bad_handle(detail: str) -> WinError:
+def bad_handle(detail: str) -> BadParameter:
     """NTE_INVALID_HANDLE."""
-    return WinError.of(Code.NTE_INVALID_HANDLE, detail)
+    return BadParameter(Code.NTE_INVALID_HANDLE, detail)
 
 
 def not_supported(detail: str) -> Unsupported:

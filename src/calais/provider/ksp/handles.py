@@ -15,7 +15,7 @@ from calais.minidriver.pins import Pin
 from calais.provider.caller import Caller, Face
 from calais.provider.card import Card
 from calais.provider.choosing import Lease
-from calais.provider.container import Container
+from calais.provider.container import Container, Key
 from calais.provider.ksp.algorithms import KeyAlgorithm
 from calais.provider.ksp.errors import bad_handle
 from calais.provider.ksp.storage import Storage
@@ -153,6 +153,7 @@ class NCryptKey(NCryptObject):
         self.place = place
         self.draft = draft
         self._material = material
+        self._key: Key | None = None
 
     def __repr__(self) -> str:
         state = " (freed)" if not self.is_open else " (unfinished)" if self.draft else ""
@@ -175,7 +176,7 @@ class NCryptKey(NCryptObject):
     def length(self) -> int:
         """Its length in bits: of the key, or as it was said, 0 if nothing was."""
         if self._material is not None:
-            return self._material.public_key.key_size
+            return int(getattr(self._material.public_key, "key_size", 0))  # Ed25519 keys do not say
         return self.settings.length
 
     @property
@@ -183,11 +184,23 @@ class NCryptKey(NCryptObject):
         """The container that it is in.
 
         Raises:
-            WinError: ``NTE_INVALID_HANDLE``, the handle is freed, or the key is on no card.
+            BadParameter: ``NTE_INVALID_HANDLE``, the handle is freed, or the key is on no card.
         """
         if not self.is_open or self.place is None or self.place.container is None:
             raise bad_handle("this is no open key on a card")
         return self.place.container
+
+    @property
+    def key(self) -> Key:
+        """The key on the card, as a private key of ``cryptography``; the same object each time.
+
+        Raises:
+            BadParameter: as ``container``; and as ``Container.key``.
+        """
+        container = self.container
+        if self._key is None:
+            self._key = container.seen_by(self.caller()).key
+        return self._key
 
     def caller(self, *, silent: bool = False) -> Caller:
         """Who calls: the key's own window or its provider's, its own text."""

@@ -37,8 +37,8 @@ def _card(key: NCryptKey, silent: bool) -> Card:
 
 
 def _container(key: NCryptKey, silent: bool) -> Container | None:
-    old = _place(key).container
-    return None if old is None else Container(_card(key, silent), old.entry, always=old.always)
+    container = _place(key).container
+    return container and container.seen_by(key.caller(silent=silent))
 
 
 # --- names and lengths -----------------------------------------------------------------------------------------------

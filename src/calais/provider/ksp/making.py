@@ -212,21 +212,21 @@ def _made(key: NCryptKey, order: KeyOrder, *, silent: bool) -> CardKey:
     if place is None:
         raise errors.bad_handle("this key is on no card")
     order = KeyOrder(order.algorithm, order.key, containeradmin.purpose_of(place.key_spec))
-    card = place.card.seen_by(key.caller(silent=silent))
+    caller = key.caller(silent=silent)
+    card = place.card.seen_by(caller)
     if key.settings.pin is not None:
         card.broker.give(card, place.container.pin_id if place.container else Role.USER, key.settings.pin)
     with errors.on_card():
-        made = _ordered(card, place, order)
+        made = _ordered(place, order, caller)
         material = _material(made)
     place.container, place.name = made, made.name
     return material
 
 
-def _ordered(card: Card, place: Place, order: KeyOrder) -> Container:
+def _ordered(place: Place, order: KeyOrder, caller: Caller) -> Container:
     if place.container is None:
-        return containeradmin.create_with_key(card, place.name, order)
-    old = place.container
-    return containeradmin.make_key(Container(card, old.entry, always=old.always), order)
+        return containeradmin.create_with_key(place.card.seen_by(caller), place.name, order)
+    return containeradmin.make_key(place.container.seen_by(caller), order)
 
 
 def _material(container: Container) -> CardKey:
@@ -278,10 +278,8 @@ def delete(key: NCryptKey, *, silent: bool) -> None:
         WinError: ``NTE_BAD_KEYSET``, the container is gone; and as ``PinBroker.perform``. The handle stays.
     """
     if key.place is not None and key.place.container is not None and key.draft is None:
-        old = key.place.container
-        card = old.card.seen_by(key.caller(silent=silent))
         with errors.on_card():
-            containeradmin.delete_container(Container(card, old.entry, always=old.always))
+            containeradmin.delete_container(key.place.container.seen_by(key.caller(silent=silent)))
     key.close()
 
 
