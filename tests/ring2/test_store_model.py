@@ -1,19 +1,26 @@
 """The same operations on every kind of store, side by side: the dicts are the specification of the rest.
 
 One machine compares stores that are read whole, each with two openings that change the same store behind each
-other's back; the other compares one opening read on demand, and checks it against a list of what should be there.
+other's back; the second compares one opening read on demand, and checks it against a list of what should be there;
+the third compares the databases below: transactions, some given up half way, of rows of every kind, and settings.
 """
 
 import hashlib
+import itertools
 import tempfile
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import certs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from postgres import NEEDED
 
-from calais.store import properties
+from calais.store import filing, properties
+from calais.store.api import Index, Lookup
 from calais.store.locations import SystemStores
 from calais.store.memory import MemoryDatabase
 from calais.store.objects import CertificateStore
@@ -29,6 +36,8 @@ HASHES = [hashlib.sha1(der).digest() for der in POOL]
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # what a crash would lose is no matter here
 INHIBIT = 0x40000000
 
+ACCOUNTS = (f"example {number}" for number in itertools.count())
+
 numbers = st.integers(0, len(POOL) - 1)
 props = st.dictionaries(st.sampled_from(IDS), st.sampled_from(["a", "b", "'); --"]), max_size=2)
 ids = st.sampled_from(IDS)
@@ -39,6 +48,13 @@ flags = st.sampled_from([0, INHIBIT])
 def dump(store):
     """All that can be seen of a store."""
     return [(each.der, {prop_id: each.get(prop_id) for prop_id in each.property_ids()}) for each in store]
+
+
+def sql_databases(folder, url):
+    """The databases that are compared with the dicts; accounts keep the examples apart."""
+    yield SqlDatabase(Path(folder) / "store.db")
+    if url:
+        yield SqlDatabase(url, account=next(ACCOUNTS))
 
 
 class Side:
@@ -59,16 +75,21 @@ class Side:
 
 
 class Stores(RuleBasedStateMachine):
-    """Two kinds of store, driven alike."""
+    """Every kind of store, driven alike.
+
+    Args:
+        url: of a PostgreSQL database that takes part, or "".
+    """
 
     whole = WHOLE
     openings = 2
 
-    def __init__(self):
+    def __init__(self, url):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
-        database = SqlDatabase(Path(self.folder.name) / "store.db")
-        self.sides = [Side(MemoryDatabase(), WHOLE, self.openings), Side(database, self.whole, self.openings)]
+        self.sides = [Side(MemoryDatabase(), WHOLE, self.openings)]
+        for database in sql_databases(self.folder.name, url):
+            self.sides.append(Side(database, self.whole, self.openings))
 
     def teardown(self):
         for side in self.sides:
@@ -76,9 +97,9 @@ class Stores(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def both(self, at, operation):
-        """Do it on both sides; the answers, or the codes, are the same."""
+        """Do it on all sides; the answers, or the codes, are the same."""
         answers = [self.answer(operation, side.stores[at % self.openings]) for side in self.sides]
-        assert answers[0] == answers[1]
+        assert all(answer == answers[0] for answer in answers)
         return answers[0]
 
     @staticmethod
@@ -163,6 +184,135 @@ class OnDemand(Stores):
         assert len(identities) == len(set(identities))
 
 
-Stores.TestCase.settings = OnDemand.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestStoresReadWhole = Stores.TestCase
-TestStoresReadOnDemand = OnDemand.TestCase
+# --- the databases below ----------------------------------------------------------------------------------------------
+
+CRLS = [certs.tlv(0x30, certs.tlv(0x30, b"\x30\x00", SUBJECTS[number]), b"\x30\x00") for number in range(5)]
+ENCODED = {32: POOL, 33: CRLS, 34: CRLS}
+NAMES = ("My", "Other", "OTHER")
+
+kinds = st.sampled_from(sorted(ENCODED))
+places = st.tuples(st.sampled_from([1, 2]), st.sampled_from(NAMES))
+stored = st.dictionaries(st.sampled_from([3, 11, 20]), st.sampled_from([HASHES[0], HASHES[1], b"x"]), max_size=2)
+changes = st.dictionaries(st.sampled_from([3, 11, 20]), st.sampled_from([None, HASHES[0], HASHES[1], b"y"]), min_size=1)
+identities = st.sampled_from([*HASHES, *(hashlib.sha1(each).digest() for each in CRLS), b"x", b"y"])
+words = st.sampled_from(["a", "A", "b", "'; --", "\u017f\u0130"])
+steps = st.one_of(
+    st.tuples(st.just("put"), kinds, numbers, stored),
+    st.tuples(st.just("alter"), kinds, identities, changes),
+    st.tuples(st.just("remove"), kinds, identities),
+)
+
+
+class GivenUp(Exception):
+    pass
+
+
+class Databases(RuleBasedStateMachine):
+    """Every kind of database, driven alike."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
+        self.sides = [MemoryDatabase(), *sql_databases(self.folder.name, url)]
+        self.changes = [{} for _ in self.sides]
+
+    def teardown(self):
+        for side in self.sides:
+            side.close()
+        self.folder.cleanup()
+
+    def all(self, operation):
+        answers = [operation(side) for side in self.sides]
+        assert all(answer == answers[0] for answer in answers), answers
+        return answers[0]
+
+    @rule(place=places, steps=st.lists(steps, min_size=1, max_size=4), give_up=st.sampled_from([False, False, True]))
+    def transaction(self, place, steps, give_up):
+        self.all(partial(self.done, place, steps, give_up))
+
+    def done(self, place, steps, give_up, side):
+        said = []
+        with suppress(GivenUp), side.backing(*place).writing() as look:
+            said += [self.step(look, *step) for step in steps]
+            said += [shown(look.rows(None, 99, None, kind)) for kind in ENCODED]
+            if give_up:
+                raise GivenUp
+        return said
+
+    @staticmethod
+    def step(look, verb, kind, what, more=None):
+        if verb == "put":
+            return shown([look.put(ENCODED[kind][what], more, kind)])
+        return look.remove(what, kind) if verb == "remove" else look.alter(what, more, kind)
+
+    @rule(place=places)
+    def create(self, place):
+        self.all(lambda side: side.create(*place))
+
+    @rule(place=places)
+    def drop(self, place):
+        self.all(lambda side: side.drop(*place))
+
+    @rule(location=st.sampled_from([1, 2]), kind=words, name=words, value=st.sampled_from([b"", b"1", b"\xff\0"]))
+    def put_setting(self, location, kind, name, value):
+        self.all(lambda side: side.settings(location).put(kind, name, value))
+
+    @rule(location=st.sampled_from([1, 2]), kind=words, name=words)
+    def delete_setting(self, location, kind, name):
+        self.all(lambda side: side.settings(location).delete(kind, name))
+
+    @rule(location=st.sampled_from([1, 2]), kind=words, name=words)
+    def read_settings(self, location, kind, name):
+        self.all(lambda side: list(side.settings(location).items(kind).items()))
+        self.all(lambda side: side.settings(location).get(kind, name))
+
+    @rule(place=places, kind=kinds, number=numbers, limit=st.integers(1, 4))
+    def look_up(self, place, kind, number, limit):
+        self.all(partial(self.found, place, kind, number, limit))
+
+    @staticmethod
+    def found(place, kind, number, limit, side):
+        wanted = {Index.SHA1: HASHES[number], Index.SUBJECT: SUBJECTS[number], Index.ISSUER: SUBJECTS[number]}
+        with side.backing(*place).reading() as look:
+            every = look.rows(None, 99, None, kind)
+            pages = [shown(look.rows(row.key, limit, None, kind)) for row in every]
+            found = [
+                shown(look.rows(None, limit, Lookup(index, filing.digest(value)), kind))
+                for index, value in wanted.items()
+            ]
+            return look.count(limit, kind), shown(every), pages, found
+
+    @invariant()
+    def the_same_stores_are_there_and_the_counter_tells_every_change(self):
+        self.all(lambda side: [side.names(1), side.names(2)])
+        contents = [self.contents(side, known) for side, known in zip(self.sides, self.changes, strict=True)]
+        assert all(each == contents[0] for each in contents)
+
+    def contents(self, side, known):
+        """What every store holds; a store with the counter of before holds what it held before."""
+        found = {}
+        for place in ((1, "My"), (1, "other"), (2, "My"), (2, "other")):
+            with side.backing(*place).reading() as look:
+                rows = found[place] = [shown(look.rows(None, 99, None, kind)) for kind in ENCODED]
+                counter = look.change()
+            before, held = known.get(place, (None, None))
+            assert counter != before or rows == held
+            known[place] = counter, rows
+        return found
+
+
+def shown(rows):
+    """Rows without their keys, which differ between databases."""
+    assert [row.key for row in rows] == sorted((row.key for row in rows), reverse=True)
+    return [(row.encoded, dict(sorted(row.properties.items())), row.kind) for row in rows]
+
+
+@pytest.mark.parametrize("machine", [Stores, OnDemand, Databases])
+@pytest.mark.parametrize(
+    ("with_server", "examples"),
+    [pytest.param(False, 30, id="sqlite"), pytest.param(True, 20, marks=NEEDED, id="sqlite and postgresql")],
+)
+def test_every_kind_of_store_does_what_the_dicts_do(request, machine, with_server, examples):
+    url = request.getfixturevalue("postgres").url() if with_server else ""
+    how = settings(max_examples=examples, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(partial(machine, url), settings=how)
