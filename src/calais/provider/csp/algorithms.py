@@ -74,7 +74,7 @@ def _keyed(alg_id: int, name: str, long_name: str) -> HashAlgorithm:
 def _des(alg_id: int, name: str, long_name: str, keys: int) -> SessionAlgorithm:
     bits, size = 56 * keys, 8 * keys
     lengths = ((bits, size), (8 * size, size))
-    return SessionAlgorithm(alg_id, name, long_name, bits, bits, bits, IPSEC, "des", 8, lengths)
+    return SessionAlgorithm(alg_id, name, long_name, bits, bits, bits, 0, "des", 8, lengths)
 
 
 def _aes(alg_id: int, bits: int) -> SessionAlgorithm:
@@ -85,7 +85,7 @@ def _aes(alg_id: int, bits: int) -> SessionAlgorithm:
 def rsa_keys(default: int, least: int, most: int) -> tuple[Algorithm, Algorithm]:
     """The rows of a provider for its two kinds of RSA keys."""
     return (
-        Algorithm(flags.CALG_RSA_KEYX, "RSA_KEYX", "RSA Key Exchange", default, least, most, IPSEC),
+        Algorithm(flags.CALG_RSA_KEYX, "RSA_KEYX", "RSA Key Exchange", default, least, most, IPSEC | SIGNING),
         Algorithm(flags.CALG_RSA_SIGN, "RSA_SIGN", "RSA Signature", default, least, most, IPSEC | SIGNING),
     )
 
