@@ -7,14 +7,14 @@ them for programs. Key handles and the way to open them come from above, through
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from calais.win.codes import Code
 from calais.win.errors import WinError
-from calais.win.structs import CertPublicKeyInfo, CryptKeyProvInfo
+from calais.win.structs import CertPublicKeyInfo, CryptKeyProvInfo, PhysicalStoreInfo
 
 if TYPE_CHECKING:
     from calais.store.stores import Store
@@ -180,6 +180,21 @@ class StoreProvider(Protocol):
 
     def open_physical(self, name: str, location: int = 1, flags: int = 0) -> Store | None:
         r"""CERT_STORE_PROV_PHYSICAL: one member of a system store, as ``Root\.SmartCard``."""
+
+    def names(self, location: int = 1) -> list[str]:
+        """The system stores of a location, in alphabetical order."""
+
+    def members(self, name: str, location: int = 1) -> list[PhysicalStoreInfo]:
+        """The physical stores of a system store, in order of priority."""
+
+    def register(self, name: str, location: int = 1, flags: int = 0) -> None:
+        """CertRegisterSystemStore."""
+
+    def unregister(self, name: str, location: int = 1) -> None:
+        """CertUnregisterSystemStore."""
+
+    def key(self, name: str, location: int = 1) -> MutableMapping[str, bytes]:
+        """The store as the registry shows it; see ``registry``."""
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -9,38 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from calais.store import acquire, bag, certificate
-from calais.store.api import AcquiredKey, KeyOpener, StoreProvider
-from calais.store.collections import Collection
+from calais.store import acquire, bag, serialized
+from calais.store.api import CERTIFICATE, CRL, AcquiredKey, KeyOpener
 from calais.store.finding import query_for
-from calais.store.locations import location_of
-from calais.store.model import CertificateContext, Element
+from calais.store.items import Item, exactly
+from calais.store.model import CERTIFICATES, CRLS, C, CertificateContext, Context, Element, Kind
 from calais.store.stores import EMPTY, EVERY, Query, Store
 from calais.win.codes import Code
-from calais.win.errors import BadParameter, NotFound, WinError
+from calais.win.errors import BadParameter
 from calais.win.flags import (
-    CERT_STORE_DELETE_FLAG,
-    CERT_STORE_ENUM_ARCHIVED_FLAG,
-    CERT_STORE_PROV_COLLECTION,
-    CERT_STORE_PROV_MEMORY,
-    CERT_STORE_PROV_PHYSICAL_W,
-    CERT_STORE_PROV_SYSTEM_A,
-    CERT_STORE_PROV_SYSTEM_REGISTRY_A,
-    CERT_STORE_PROV_SYSTEM_REGISTRY_W,
-    CERT_STORE_PROV_SYSTEM_W,
+    CERT_STORE_CERTIFICATE_CONTEXT,
+    CERT_STORE_CERTIFICATE_CONTEXT_FLAG,
+    CERT_STORE_CRL_CONTEXT,
+    CERT_STORE_CRL_CONTEXT_FLAG,
     X509_ASN_ENCODING,
-    StoreLocationId,
-    StoreProviderName,
 )
-
-Stores = Callable[[], StoreProvider]
-Opener = Callable[[int, object, Stores], Store | None]
-
 
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
-def _store(handle: object) -> Store:
+def store_of(handle: object) -> Store:
+    """The open store behind a handle."""
     if handle is None:
         raise BadParameter(Code.E_INVALIDARG, "A store is needed.")
     if not isinstance(handle, Store) or not handle.is_open:
@@ -48,12 +37,17 @@ def _store(handle: object) -> Store:
     return handle
 
 
-def _context(handle: object) -> CertificateContext:
+def context_of(kind: Kind[C], handle: object) -> C:
+    """The context of this kind behind a handle."""
     if handle is None:
-        raise BadParameter(Code.E_INVALIDARG, "A certificate context is needed.")
-    if not isinstance(handle, CertificateContext) or handle.references <= 0:
-        raise BadParameter(Code.ERROR_INVALID_PARAMETER, "This is no certificate context, or one that was released.")
+        raise BadParameter(Code.E_INVALIDARG, "A context is needed.")
+    if not isinstance(handle, kind.context) or handle.references <= 0:
+        raise BadParameter(Code.ERROR_INVALID_PARAMETER, "This is no such context, or one that was released.")
     return handle
+
+
+def _context(handle: object) -> CertificateContext:
+    return context_of(CERTIFICATES, handle)
 
 
 def element_of(handle: object) -> Element:
@@ -65,178 +59,110 @@ def element_of(handle: object) -> Element:
     return _context(handle).element
 
 
-def _encoded(encoding: object, data: object) -> bytes:
-    """The bytes of exactly one certificate."""
+def _encoded(kind: int, encoding: object, data: object) -> bytes:
+    """The bytes of exactly one certificate or CRL."""
     if not isinstance(encoding, int) or not encoding & X509_ASN_ENCODING:
-        raise BadParameter(Code.E_INVALIDARG, "A certificate is X509_ASN_ENCODING.")
+        raise BadParameter(Code.E_INVALIDARG, "Certificates and CRLs are X509_ASN_ENCODING.")
     if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise BadParameter(Code.E_INVALIDARG, f"A certificate is bytes, not {type(data).__name__}.")
-    return certificate.parse(bytes(data)).encoded
-
-
-# --- stores -----------------------------------------------------------------------------------------------------------
-
-
-def open_store(provider: object, flags: int, para: object, stores: Stores) -> Store | None:
-    """CertOpenStore.
-
-    Args:
-        provider: number or name of a store provider.
-        flags: CERT_STORE_*_FLAG and CERT_SYSTEM_STORE_*.
-        para: what the provider takes.
-        stores: where system stores come from; asked only if one is meant.
-
-    Raises:
-        NotFound: ERROR_FILE_NOT_FOUND, no such provider or store.
-        BadParameter, WinError: what the provider says.
-    """
-    key = provider.casefold() if isinstance(provider, str) else provider
-    opener = _PROVIDERS.get(key) if isinstance(key, (str, int)) else None
-    if opener is None:
-        raise NotFound(Code.ERROR_FILE_NOT_FOUND, f"There is no store provider {provider!r}.")
-    return opener(flags, para, stores)
-
-
-def _open_memory(flags: int, _para: object, _stores: Stores) -> Store:
-    _refuse_deletion(flags)
-    return Store(shows_archived=bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG))
-
-
-def _open_collection(flags: int, _para: object, _stores: Stores) -> Store:
-    _refuse_deletion(flags)
-    return Collection(shows_archived=bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG))
-
-
-def _refuse_deletion(flags: int) -> None:
-    if flags & CERT_STORE_DELETE_FLAG:
-        raise WinError(Code.ERROR_CALL_NOT_IMPLEMENTED, "There is nothing behind such a store to delete.")
-
-
-def _open_system(flags: int, para: object, stores: Stores) -> Store | None:
-    return stores().open_system(_name(para, Code.ERROR_FILE_NOT_FOUND), location_of(flags), flags)
-
-
-def _open_registry(flags: int, para: object, stores: Stores) -> Store | None:
-    return stores().open_registry(_name(para, Code.E_INVALIDARG), location_of(flags), flags)
-
-
-def _open_physical(flags: int, para: object, stores: Stores) -> Store | None:
-    return stores().open_physical(_name(para, Code.E_INVALIDARG), location_of(flags), flags)
-
-
-def _name(para: object, without: Code) -> str:
-    if para is None:
-        raise WinError.of(without, "The name of the store is missing.")
-    if not isinstance(para, str):
-        raise BadParameter(Code.E_INVALIDARG, f"The name of a store is str, not {type(para).__name__}.")
-    return para
-
-
-_PROVIDERS: Final[dict[int | str, Opener]] = {
-    CERT_STORE_PROV_MEMORY: _open_memory,
-    StoreProviderName.MEMORY.casefold(): _open_memory,
-    CERT_STORE_PROV_COLLECTION: _open_collection,
-    StoreProviderName.COLLECTION.casefold(): _open_collection,
-    CERT_STORE_PROV_SYSTEM_A: _open_system,
-    CERT_STORE_PROV_SYSTEM_W: _open_system,
-    StoreProviderName.SYSTEM.casefold(): _open_system,
-    CERT_STORE_PROV_SYSTEM_REGISTRY_A: _open_registry,
-    CERT_STORE_PROV_SYSTEM_REGISTRY_W: _open_registry,
-    StoreProviderName.SYSTEM_REGISTRY.casefold(): _open_registry,
-    CERT_STORE_PROV_PHYSICAL_W: _open_physical,
-    StoreProviderName.PHYSICAL.casefold(): _open_physical,
-}
-
-
-def open_system_store(name: object, stores: Stores) -> Store | None:
-    """CertOpenSystemStore: the current user's store of this name."""
-    return stores().open_system(_name(name, Code.E_INVALIDARG), StoreLocationId.CURRENT_USER)
-
-
-def close_store(handle: object, flags: int) -> None:
-    """CertCloseStore; see ``Store.close``."""
-    if handle is not None:
-        _store(handle).close(flags)
-
-
-def duplicate_store(handle: object) -> Store:
-    """CertDuplicateStore."""
-    return _store(handle).duplicate()
-
-
-def add_store_to_collection(collection: object, sibling: object, flags: int, priority: int) -> None:
-    """CertAddStoreToCollection; no sibling, nothing to do."""
-    group = _store(collection)
-    if not isinstance(group, Collection):
-        raise BadParameter(Code.E_INVALIDARG, "This store is no collection.")
-    if sibling is not None:
-        group.include(_store(sibling), flags, priority)
-
-
-def remove_store_from_collection(collection: object, sibling: object) -> None:
-    """CertRemoveStoreFromCollection; what is no member, or no collection, stays as it is."""
-    group = _store(collection)
-    if isinstance(group, Collection) and sibling is not None:
-        group.exclude(_store(sibling))
+        raise BadParameter(Code.E_INVALIDARG, f"What is encoded is bytes, not {type(data).__name__}.")
+    return exactly(kind, bytes(data))
 
 
 # --- contexts ---------------------------------------------------------------------------------------------------------
 
 
-def create_context(encoding: int, data: object) -> CertificateContext:
-    """CertCreateCertificateContext."""
-    return EMPTY.free_standing(_encoded(encoding, data))
+def create_context(kind: Kind[C], encoding: int, data: object) -> C:
+    """CertCreateCertificateContext, CertCreateCRLContext."""
+    return EMPTY.alone(kind, Element(_encoded(kind.number, encoding, data), None, kind.number))
 
 
-def duplicate_context(handle: object) -> CertificateContext | None:
-    """CertDuplicateCertificateContext."""
-    return None if handle is None else _context(handle).duplicate()
+def duplicate_context(kind: Kind[C], handle: object) -> C | None:
+    """CertDuplicateCertificateContext, CertDuplicateCRLContext."""
+    return None if handle is None else context_of(kind, handle).duplicate()
 
 
-def free_context(handle: object) -> None:
-    """CertFreeCertificateContext."""
+def free_context(kind: Kind[C], handle: object) -> None:
+    """CertFreeCertificateContext, CertFreeCRLContext."""
     if handle is not None:
-        _context(handle).free()
+        context_of(kind, handle).free()
 
 
-def add_context(store: object, handle: object, disposition: int) -> CertificateContext:
-    """CertAddCertificateContextToStore: a copy, with all properties but handles."""
-    element = _context(handle).element
-    return _store_or_none(store).add(element.encoded, element.copied(), disposition)
+def add_context(kind: Kind[C], store: object, handle: object, disposition: int) -> C:
+    """CertAddCertificateContextToStore, CertAddCRLContextToStore: a copy, with all properties but handles."""
+    taker = _store_or_none(store)
+    element = context_of(kind, handle).element
+    return taker.put(kind, element.encoded, element.copied(), disposition)
 
 
-def add_encoded(store: object, encoding: int, data: object, disposition: int) -> CertificateContext:
-    """CertAddEncodedCertificateToStore."""
-    return _store_or_none(store).add(_encoded(encoding, data), None, disposition)
+def add_encoded(kind: Kind[C], store: object, encoding: int, data: object, disposition: int) -> C:
+    """CertAddEncodedCertificateToStore, CertAddEncodedCRLToStore."""
+    return _store_or_none(store).put(kind, _encoded(kind.number, encoding, data), None, disposition)
+
+
+def add_link(store: object, handle: object, disposition: int) -> CertificateContext:
+    """CertAddCertificateLinkToStore."""
+    return _store_or_none(store).link(_context(handle).element, disposition)
+
+
+def add_serialized(store: object, data: object, disposition: int, types: int) -> tuple[int, Context]:
+    """CertAddSerializedElementToStore: the type of the context, CERT_STORE_*_CONTEXT, and the context."""
+    taker = _store_or_none(store)
+    if not isinstance(data, (bytes, bytearray, memoryview, type(None))):
+        raise BadParameter(Code.E_INVALIDARG, f"A serialized element is bytes, not {type(data).__name__}.")
+    item = serialized.unpack_element(bytes(data or b""))
+    row = _SERIALIZED.get(item.kind)
+    if row is None or not types & row[1]:
+        raise BadParameter(Code.E_INVALIDARG, "This is not the type of context that was asked for.")
+    number, _, add = row
+    return number, add(taker, item, disposition)
+
+
+def _add_certificate(store: Store, item: Item, disposition: int) -> Context:
+    return store.put(CERTIFICATES, item.encoded, item.properties, disposition)
+
+
+def _add_crl(store: Store, item: Item, disposition: int) -> Context:
+    return store.put(CRLS, item.encoded, item.properties, disposition)
+
+
+_SERIALIZED: Final = {
+    CERTIFICATE: (CERT_STORE_CERTIFICATE_CONTEXT, CERT_STORE_CERTIFICATE_CONTEXT_FLAG, _add_certificate),
+    CRL: (CERT_STORE_CRL_CONTEXT, CERT_STORE_CRL_CONTEXT_FLAG, _add_crl),
+}
+
+
+def serialize(kind: Kind[C], handle: object) -> bytes:
+    """CertSerializeCertificateStoreElement, CertSerializeCRLStoreElement."""
+    return serialized.pack_element(context_of(kind, handle).element.written())
 
 
 def _store_or_none(handle: object) -> Store:
     """NULL is the store of certificates that are in none."""
-    return EMPTY if handle is None else _store(handle)
+    return EMPTY if handle is None else store_of(handle)
 
 
-def delete_context(handle: object) -> None:
-    """CertDeleteCertificateFromStore: always takes one reference."""
-    _context(handle).delete()
+def delete_context(kind: Kind[C], handle: object) -> None:
+    """CertDeleteCertificateFromStore, CertDeleteCRLFromStore: always takes one reference."""
+    context_of(kind, handle).delete()
 
 
-def enumerate_contexts(store: object, previous: object) -> CertificateContext | None:
-    """CertEnumCertificatesInStore."""
-    return _next(store, previous, lambda: EVERY)
+def enumerate_contexts(kind: Kind[C], store: object, previous: object) -> C | None:
+    """CertEnumCertificatesInStore, CertEnumCRLsInStore."""
+    return _next(kind, store, previous, lambda: EVERY)
 
 
 def find_context(
     store: object, flags: int, find_type: int, para: object, previous: object
 ) -> CertificateContext | None:
     """CertFindCertificateInStore."""
-    return _next(store, previous, lambda: query_for(find_type, para, flags))
+    return _next(CERTIFICATES, store, previous, lambda: query_for(find_type, para, flags))
 
 
-def _next(store: object, previous: object, query: Callable[[], Query]) -> CertificateContext | None:
+def _next(kind: Kind[C], store: object, previous: object, query: Callable[[], Query]) -> C | None:
     """The next match; the previous context gives one reference back whatever happens."""
-    before = None if previous is None else _context(previous)
+    before = None if previous is None else context_of(kind, previous)
     try:
-        return _store(store).next(before, query())
+        return store_of(store).step(kind, before, query())
     finally:
         if before is not None:
             before.free()

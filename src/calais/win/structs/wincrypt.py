@@ -196,6 +196,19 @@ class CrlInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PhysicalStoreInfo:
+    """CERT_PHYSICAL_STORE_INFO: a member of a system store.
+
+    ``flags``: CERT_PHYSICAL_STORE_*_FLAG; ``open_provider``: the name of the store provider that opens it.
+    """
+
+    name: str
+    flags: int = 0
+    priority: int = 0
+    open_provider: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CertSignedContent:
     """CERT_SIGNED_CONTENT_INFO: DER that was signed, signature algorithm, signature."""
 

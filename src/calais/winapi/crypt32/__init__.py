@@ -12,12 +12,14 @@ from __future__ import annotations
 from calais.store.api import AcquiredKey as AcquiredKey
 from calais.store.finding import CertHash as CertHash
 from calais.store.model import CertificateContext as CertificateContext
+from calais.store.model import CRLContext as CRLContext
 from calais.store.stores import Store as _Store
 from calais.win.codes import *
 from calais.win.flags import *
 from calais.win.structs import *
 from calais.winapi.crypt32.coding import *
 from calais.winapi.crypt32.contexts import *
+from calais.winapi.crypt32.crls import *
 from calais.winapi.crypt32.keys import *
 from calais.winapi.crypt32.naming import *
 from calais.winapi.crypt32.stores import *
