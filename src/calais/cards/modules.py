@@ -78,18 +78,27 @@ class CardModules:
     def _behind(self, card_name: str) -> Mapping[str, Driver]:
         if (self._module(card_name) or "").casefold() == CLASS_MODULE:
             return registry.BUILT_IN
-        drivers = registry.installed() if self._installed is None else self._installed
-        name = _among(drivers, self._module(card_name) or card_name)
-        if name is None:
-            raise WinError(
-                Code.SCARD_E_UNKNOWN_CARD,
-                f"there is no card named {card_name!r}",
-                next_step=f"install its driver (entry point group {registry.GROUP})",
-            )
-        return {name: drivers[name]}
+        return driver_named(self._module(card_name) or card_name, self._installed)
 
     def _module(self, card_name: str) -> str | None:
         return CLASS_MODULE if _among(CLASS_CARDS, card_name) else self._module_of(card_name)
+
+
+def driver_named(module: str, installed: Mapping[str, Driver] | None = None) -> Mapping[str, Driver]:
+    """The installed driver that a module text names, under its own name.
+
+    Raises:
+        WinError: SCARD_E_UNKNOWN_CARD, there is none.
+    """
+    drivers = registry.installed() if installed is None else installed
+    name = _among(drivers, module)
+    if name is None:
+        raise WinError(
+            Code.SCARD_E_UNKNOWN_CARD,
+            f"there is no card or driver named {module!r}",
+            next_step=f"install its driver (entry point group {registry.GROUP})",
+        )
+    return {name: drivers[name]}
 
 
 def _among(names: Mapping[str, object], wanted: str) -> str | None:

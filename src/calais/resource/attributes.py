@@ -130,6 +130,10 @@ ATTRIBUTES: Mapping[int, Attribute] = {
     SCARD_ATTR_DEVICE_SYSTEM_NAME_W: Attribute(str, lambda seen: seen.friendly.reader),
     SCARD_ATTR_SUPRESS_T1_IFS_REQUEST: Attribute(int, lambda seen: seen.friendly.suppress),
 }
+# What may be changed, of virtual readers only.
+SETTABLE = frozenset(
+    {SCARD_ATTR_DEVICE_FRIENDLY_NAME_A, SCARD_ATTR_DEVICE_FRIENDLY_NAME_W, SCARD_ATTR_SUPRESS_T1_IFS_REQUEST}
+)
 _UNLISTED = Attribute(bytes)
 # Text of these is UTF-16 where the reader's driver is one for Windows.
 _WIDE = frozenset({SCARD_ATTR_DEVICE_FRIENDLY_NAME_W, SCARD_ATTR_DEVICE_SYSTEM_NAME_W})
@@ -176,10 +180,3 @@ def checked(number: int, value: object) -> Value:
         raise BadParameter(detail=f"attribute 0x{number:08X} is {kind.__name__}")
     good: Value = value
     return good
-
-
-def as_bytes(value: Value) -> bytes:
-    """The value as a driver takes it."""
-    if isinstance(value, int):
-        return value.to_bytes(4, "little")
-    return value if isinstance(value, bytes) else value.encode() + b"\0"

@@ -87,6 +87,9 @@ class Connection(Protocol):
     def transmit(self, command: bytes) -> bytes:
         """One exchange, in a transaction of its own if there is none."""
 
+    def reset(self) -> None:
+        """Reset the card within the transaction."""
+
     def condition(self) -> CardCondition:
         """What SCardStatus says."""
 

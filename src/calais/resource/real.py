@@ -19,7 +19,7 @@ class RealReaders:
     """
 
     def __init__(self, library: Library | None = None) -> None:
-        self._library = library
+        self.library = library
 
     def ports(self) -> list[RealPort]:
         """The readers that are there now.
@@ -28,8 +28,8 @@ class RealReaders:
             ReaderUnavailable: there is no service, or no library.
             NotAuthenticated: the service refuses this user.
         """
-        with PcscContext(self._library) as context:
-            return [RealPort(name, self._library) for name in context.list_readers()]
+        with PcscContext(self.library) as context:
+            return [RealPort(name, self.library) for name in context.list_readers()]
 
 
 class RealPort:
@@ -44,16 +44,16 @@ class RealPort:
 
     def __init__(self, name: str, library: Library | None = None) -> None:
         self.name = name
-        self._library = library
+        self.library = library
 
     def status(self) -> ReaderStatus:
         """The state of the reader now (see ``Port``)."""
-        with PcscContext(self._library) as context:
+        with PcscContext(self.library) as context:
             return status_of(context.states([self.name])[0])
 
     def connect(self) -> PcscTransport:
         """A connection to the card (see ``Port``)."""
-        with PcscContext(self._library) as context:
+        with PcscContext(self.library) as context:
             return context.connect(self.name)
 
 

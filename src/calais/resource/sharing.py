@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from calais.resource.attributes import Friendly, virtual_attribute
+from calais.resource.attributes import SETTABLE, Friendly, virtual_attribute
 from calais.resource.clock import Clock
 from calais.resource.connection import CardCondition, Sight, sight_of_card
 from calais.resource.slots import Port
@@ -33,9 +33,6 @@ from calais.win.errors import (
 from calais.win.flags import (
     CM_IOCTL_GET_FEATURE_REQUEST,
     SCARD_ABSENT,
-    SCARD_ATTR_DEVICE_FRIENDLY_NAME_A,
-    SCARD_ATTR_DEVICE_FRIENDLY_NAME_W,
-    SCARD_ATTR_SUPRESS_T1_IFS_REQUEST,
     SCARD_LEAVE_CARD,
     SCARD_NEGOTIABLE,
     SCARD_PROTOCOL_DEFAULT,
@@ -495,6 +492,11 @@ class LocalConnection:
         finally:
             card.end()
 
+    def reset(self) -> None:
+        """See ``Connection``."""
+        self._check()
+        self._apply(SCARD_RESET_CARD)
+
     def condition(self) -> CardCondition:
         """See ``Connection``."""
         self._check()
@@ -527,12 +529,12 @@ class LocalConnection:
         """See ``Connection``."""
         self._check()
         friendly = self._board.friendly
-        if number in (SCARD_ATTR_DEVICE_FRIENDLY_NAME_A, SCARD_ATTR_DEVICE_FRIENDLY_NAME_W):
-            friendly.name = str(value)
-        elif number == SCARD_ATTR_SUPRESS_T1_IFS_REQUEST and isinstance(value, int):
+        if number not in SETTABLE:
+            raise Unsupported(detail=f"attribute 0x{number:08X} cannot be changed")
+        if isinstance(value, int):
             friendly.suppress = value
         else:
-            raise Unsupported(detail=f"attribute 0x{number:08X} cannot be changed")
+            friendly.name = str(value)
 
 
 def agreed_protocol(transport: Transport, protocols: int) -> int:

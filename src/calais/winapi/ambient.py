@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from calais.minidriver.calls.context import Modules
     from calais.provider.csp.calls.contexts import Host as ProviderHost
     from calais.provider.ksp.storage import KspSystem
+    from calais.resource.contexts import CardService, CardSystem
     from calais.store.api import KeyOpener, StoreProvider, System
 
 
@@ -32,7 +33,12 @@ def card_modules(context: object) -> Modules:
     from calais.system import innermost  # noqa: PLC0415
 
     system = innermost()
-    return CardModules(system.policy.values() if system else None)
+    return system.card_service.card_modules if system else CardModules()
+
+
+def card_service_of(system: CardSystem | None = None) -> Callable[[], CardService]:
+    """Its resource manager; the system is looked for when that is asked."""
+    return partial(_card_service_of, system)
 
 
 def stores_of(system: System | None) -> Callable[[], StoreProvider]:
@@ -56,6 +62,14 @@ def _host_of(system: ProviderHost | None) -> ProviderHost:
     from calais.system import current  # noqa: PLC0415
 
     return current()
+
+
+def _card_service_of(system: CardSystem | None) -> CardService:
+    if system is not None:
+        return system.card_service
+    from calais.system import current  # noqa: PLC0415
+
+    return current().card_service
 
 
 def _stores_of(system: System | None) -> StoreProvider:
