@@ -20,7 +20,7 @@ from calais.provider.caller import Caller
 from calais.provider.logonscope import LogonScope
 from calais.provider.pincache import CachePolicy, PinCache, PinName
 from calais.provider.pinrules import UNBLOCK, PinRules
-from calais.provider.prompt import Confirming, PinRequest, Prompt, UsingKeypads, program_name
+from calais.provider.prompt import PinRequest, Prompt, confirm, program_name, type_at_reader, uses_keypads
 from calais.resource.clock import Clock
 from calais.transport.keypad import Keypad
 from calais.win.codes import Code
@@ -248,7 +248,7 @@ class PinBroker:
         return operation(driver)
 
     def _wanted(self, driver: Minidriver, left: int | None, *, refused: bool = False) -> _PinWanted:
-        keypad = isinstance(self.prompt, UsingKeypads) and Keypad.of(driver.tx) is not None
+        keypad = uses_keypads(self.prompt) and Keypad.of(driver.tx) is not None
         return _PinWanted(left, refused=refused, keypad=keypad)
 
     def _with_external(self, driver: Minidriver, pin_id: int, left: int | None, operation: Job[T]) -> T:
@@ -335,7 +335,7 @@ class PinBroker:
         last = request.is_last_try
         if wanted.external:
             return _Answer(None, last)
-        if wanted.keypad and isinstance(prompt, UsingKeypads) and prompt.type_at_reader(request):
+        if wanted.keypad and type_at_reader(prompt, request):
             return _Answer(None, last)
         pin = prompt.ask(request)
         if pin is None:
@@ -353,7 +353,7 @@ class PinBroker:
     def _confirm(self, seat: Seat, request: PinRequest) -> None:
         """Raise ``Cancelled`` unless a person says that the last try shall be used."""
         seat.release()
-        if not (isinstance(self.prompt, Confirming) and self.prompt.confirm(request)):
+        if not confirm(self.prompt, request):
             raise Cancelled(
                 Code.SCARD_W_CANCELLED_BY_USER,
                 "one try is left for the PIN, and nobody has confirmed that it shall be used; nothing was presented",

@@ -9,9 +9,10 @@ is an error at once.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from calais.minidriver.pins import Pin
 
@@ -78,7 +79,6 @@ class Prompt(Protocol):
         """The PIN, or ``None`` when the person gave up."""
 
 
-@runtime_checkable
 class Confirming(Protocol):
     """A prompt that can also put the question whether the last try shall be used."""
 
@@ -86,7 +86,6 @@ class Confirming(Protocol):
         """Whether the person, told that a wrong PIN now blocks it, wants to go on."""
 
 
-@runtime_checkable
 class UsingKeypads(Protocol):
     """A prompt that can also send a person to the keypad of the reader; the PIN then never is in this process."""
 
@@ -94,7 +93,6 @@ class UsingKeypads(Protocol):
         """Tell the person to type the PIN at the reader; ``False`` = not there, ``ask`` for it instead."""
 
 
-@runtime_checkable
 class AskingForCards(Protocol):
     """A prompt that can also ask for a card."""
 
@@ -102,14 +100,43 @@ class AskingForCards(Protocol):
         """Whether to look for the card again; ``False`` = the person gave up."""
 
 
+def _ability(prompt: object, name: str) -> Callable[..., bool] | None:
+    """The method ``name``, if ``prompt`` has it now: wrappers have what the wrapped one has."""
+    found = getattr(prompt, name, None)
+    return found if callable(found) else None
+
+
+def can_confirm(prompt: Prompt | None) -> bool:
+    """Whether somebody can be asked about the last try (``Confirming``)."""
+    return _ability(prompt, "confirm") is not None
+
+
+def confirm(prompt: Prompt | None, request: PinRequest) -> bool:
+    """Whether the last try shall be used; ``False`` when nobody can be asked. Never call it in a transaction."""
+    ask = _ability(prompt, "confirm")
+    return ask is not None and ask(request)
+
+
+def uses_keypads(prompt: Prompt | None) -> bool:
+    """Whether people can be sent to the keypad of a reader (``UsingKeypads``)."""
+    return _ability(prompt, "type_at_reader") is not None
+
+
+def type_at_reader(prompt: Prompt | None, request: PinRequest) -> bool:
+    """Send a person to the keypad; ``False`` = ask for the PIN instead."""
+    tell = _ability(prompt, "type_at_reader")
+    return tell is not None and tell(request)
+
+
 def asks_for_cards(prompt: Prompt | None) -> bool:
-    """Whether somebody can be asked to insert a card."""
-    return isinstance(prompt, AskingForCards)
+    """Whether somebody can be asked to insert a card (``AskingForCards``)."""
+    return _ability(prompt, "insert_card") is not None
 
 
 def insert_card(prompt: Prompt | None, request: CardRequest) -> bool:
     """Ask for a card; ``False`` when the person gave up or nobody can be asked. Never call it in a transaction."""
-    return isinstance(prompt, AskingForCards) and prompt.insert_card(request)
+    ask = _ability(prompt, "insert_card")
+    return ask is not None and ask(request)
 
 
 def program_name() -> str:

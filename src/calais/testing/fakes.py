@@ -19,7 +19,7 @@ class FixedPrompt:
 
     Args:
         pin: the answer; ``None`` = gives up each time.
-        confirms: what it answers when the last try of a PIN is left.
+        confirms: what it answers when the last try of a PIN is left; may be changed later.
 
     ``count``: how often it was asked for a PIN; ``requests``: what it was asked; ``confirmations``: the questions about
     the last try, which do not count.
@@ -27,7 +27,7 @@ class FixedPrompt:
 
     def __init__(self, pin: str | bytes | None, *, confirms: bool = True) -> None:
         self._pin = None if pin is None else Pin(pin)
-        self._confirms = confirms
+        self.confirms = confirms
         self.requests: list[PinRequest] = []
         self.confirmations: list[PinRequest] = []
 
@@ -44,7 +44,7 @@ class FixedPrompt:
     def confirm(self, request: PinRequest) -> bool:
         """Whether the last try shall be used (see ``Confirming``)."""
         self.confirmations.append(request)
-        return self._confirms
+        return self.confirms
 
 
 class FakeClock:

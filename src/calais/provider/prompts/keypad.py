@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from calais.minidriver.pins import Pin
-from calais.provider.prompt import AskingForCards, CardRequest, Confirming, PinRequest, Prompt
+from calais.provider.prompt import (
+    CardRequest,
+    PinRequest,
+    Prompt,
+    asks_for_cards,
+    can_confirm,
+    confirm,
+    insert_card,
+)
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,9 @@ class KeypadPrompt:
     @property
     def confirm(self) -> Callable[[PinRequest], bool] | None:
         """As ``otherwise`` does it, if it can."""
-        other: object = self.otherwise
-        return other.confirm if isinstance(other, Confirming) else None
+        return partial(confirm, self.otherwise) if can_confirm(self.otherwise) else None
 
     @property
     def insert_card(self) -> Callable[[CardRequest], bool] | None:
         """As ``otherwise`` does it, if it can."""
-        other: object = self.otherwise
-        return other.insert_card if isinstance(other, AskingForCards) else None
+        return partial(insert_card, self.otherwise) if asks_for_cards(self.otherwise) else None
