@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from calais.minidriver.memo import CachedObject
+from calais.minidriver.memo import CachedObject, CardMemo
 
 
 class Doubt:
     """Part of ``Minidriver``: for a driver that judges what it remembers by something else than the thing itself."""
+
+    memo: CardMemo
 
     def confirm_certificate(self, index: int) -> None:
         """Make sure of the certificate of container ``index`` by a look at it, where less than that would do otherwise.
@@ -19,6 +21,10 @@ class Doubt:
 
     def doubt(self, index: int) -> None:
         """What is remembered of container ``index`` has been proved wrong: forget it, and what was judged like it."""
+
+    def forget_data(self) -> None:
+        """Believe nothing that was read from the card; names that its containers were given stay."""
+        self.memo.forget_data()
 
     def cached(self) -> list[CachedObject]:
         """What is remembered of the card now, without an exchange."""

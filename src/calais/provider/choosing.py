@@ -92,7 +92,7 @@ class Choosing:
     def forget_data(self, reader: str | None, caller: Caller) -> None:
         """Believe nothing that is remembered of the cards in ``reader``, or of all (CRYPT_MACHINE_KEYSET)."""
         for card in self.cards(reader, caller):
-            card.run(lambda driver: driver.memo.forget_data())
+            card.run(lambda driver: driver.forget_data())
 
     def note(self, card: Card) -> None:
         """This process uses ``card``: from now on it goes first."""

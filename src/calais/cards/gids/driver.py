@@ -99,15 +99,15 @@ class GidsMinidriver(GidsAdministration, Minidriver):
         return CardCapabilities(certificate_compression=False, key_gen=not self.read_only)
 
     def free_space(self) -> CardFreeSpaceInfo:
-        """As the card tells; one that does not tell has as many containers free as its map leaves."""
+        """As the card tells, but no more containers than its map leaves: those without a key are not the card's affair."""
         self.view.prove_card()
         if self.read_only:
             return CardFreeSpaceInfo(0, 0, spec.CONTAINERS_MAX)
         status = edge_ours.card_status(self.tx)
         most = status.containers_max or spec.CONTAINERS_MAX
-        unused = status.containers_free
-        if unused is None:
-            unused = max(most - len(self.containers()), 0)
+        unused = max(min(most, spec.CONTAINERS_MAX) - len(self.containers()), 0)
+        if status.containers_free is not None:
+            unused = min(unused, status.containers_free)
         return CardFreeSpaceInfo(UNKNOWN if status.bytes_free is None else status.bytes_free, unused, most)
 
     def key_sizes(self, key_spec: int) -> CardKeySizes:

@@ -289,6 +289,11 @@ class PivMinidriver(PivAdministration, Minidriver):
         self.view.forget(slot.certificate)
         self.memo.keys.pop(slot.ref, None)
 
+    def forget_data(self) -> None:
+        """All but the CHUID, which says whose the names are; it is proved anew wherever it counts."""
+        self.memo.objects = {tag: item for tag, item in self.memo.objects.items() if tag == spec.TAG_CHUID}
+        self.memo.keys = {}
+
     def cached(self) -> list[CachedObject]:
         """See ``keeping``."""
         return keeping.cached(self.memo, self.view.now)

@@ -84,6 +84,7 @@ class CardRsaKey:
 
     # --- KP_CERTIFICATE, KP_PIN_* ---
 
+    @property
     def certificate(self) -> bytes:
         """The certificate beside the key (DER).
 

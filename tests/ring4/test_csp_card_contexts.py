@@ -1,0 +1,642 @@
+"""CryptAcquireContext on cards: names, flags, and what comes of them."""
+
+from __future__ import annotations
+
+import pytest
+from cspdesk import (
+    BASE,
+    CARDS,
+    NAME,
+    OTHER,
+    PERSONAL,
+    READER,
+    acquire,
+    check_signature,
+    container_of,
+    containers,
+    fails,
+    gids,
+    give_pin,
+    in_reader,
+    piv,
+    public_key_of,
+    sign,
+)
+from people import PIN, card, key_of, rsa_of
+from tincard import TinApplet
+
+from calais.cards.base import VirtualCard
+from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
+from calais.win.codes import Code
+from calais.win.flags import CRYPT_MACHINE_KEYSET, CRYPT_SILENT, CRYPT_VERIFYCONTEXT
+from calais.winapi import advapi32 as api
+
+NEW, DELETE, OPTIONAL = api.CRYPT_NEWKEYSET, api.CRYPT_DELETEKEYSET, api.CRYPT_DEFAULT_CONTAINER_OPTIONAL
+
+
+@pytest.fixture
+def system():
+    with local_system(prompt=FixedPrompt(PIN)) as system:
+        yield system
+
+
+@pytest.fixture
+def silent():
+    """A system in which nobody can be asked."""
+    with local_system() as system:
+        yield system
+
+
+@pytest.fixture(params=list(CARDS))
+def made(request, system):
+    """The name of the default container of a card of each kind."""
+    system.insert(CARDS[request.param]())
+    return system.card().containers.default.name
+
+
+# --- levels ---
+
+
+@pytest.mark.parametrize("level", ["I", "II", "III", "IV", "IV, empty"])
+def test_each_level_opens_the_container(system, made, level):
+    text = {"I": in_reader(made), "II": in_reader(), "III": made, "IV": None, "IV, empty": ""}[level]
+    with acquire(text) as handle:
+        assert container_of(handle) == made
+        check_signature(public_key_of(handle), sign(handle))
+
+
+@pytest.mark.parametrize("level", ["I", "III"])
+def test_containers_are_compared_without_case_and_readers_exactly(system, made, level):
+    text = in_reader(made.upper()) if level == "I" else made.upper()
+    with acquire(text) as handle:
+        assert container_of(handle).casefold() == made.casefold()
+    with fails(Code.SCARD_E_UNKNOWN_READER):
+        acquire(in_reader(made, READER.upper()))
+
+
+@pytest.mark.parametrize("text", ["x" * 40, "back\\slash", "\\\\.\\no final backslash", "\\\\.\\\\x"])
+def test_what_is_no_container_name_is_refused_before_the_card_is_asked(system, made, text):
+    with fails(Code.NTE_BAD_KEYSET_PARAM):
+        acquire(text)
+
+
+def test_a_name_of_39_characters_is_one(system, made):
+    with fails(Code.NTE_BAD_KEYSET):
+        acquire("x" * 39)
+
+
+@pytest.mark.parametrize("flags", [0, CRYPT_VERIFYCONTEXT, DELETE, OPTIONAL])
+@pytest.mark.parametrize("level", ["I", "III"])
+def test_a_container_that_is_nowhere(system, made, level, flags):
+    with fails(Code.NTE_BAD_KEYSET):
+        acquire(in_reader("nobody") if level == "I" else "nobody", flags)
+
+
+def test_an_elliptic_container_is_not_there_for_cryptoapi(system):
+    system.insert(card(0x9A))
+    name = system.card().containers.default.name
+    for text in (name, None, in_reader(), in_reader(name)):
+        with fails(Code.NTE_BAD_KEYSET):
+            acquire(text)
+    with acquire(None, CRYPT_VERIFYCONTEXT) as handle:
+        assert containers(handle) == []
+
+
+# --- flags ---
+
+
+LEGAL = [
+    0,
+    CRYPT_VERIFYCONTEXT,
+    CRYPT_VERIFYCONTEXT | OPTIONAL,
+    OPTIONAL,
+    CRYPT_SILENT,
+    CRYPT_MACHINE_KEYSET,
+    CRYPT_VERIFYCONTEXT | CRYPT_SILENT | CRYPT_MACHINE_KEYSET,
+    OPTIONAL | CRYPT_SILENT | CRYPT_MACHINE_KEYSET,
+    CRYPT_SILENT | CRYPT_MACHINE_KEYSET,
+]
+ILLEGAL = [
+    0x1,
+    0x100,
+    0x10000000,
+    0x80000000,
+    0x70000000,
+    CRYPT_VERIFYCONTEXT | NEW,
+    CRYPT_VERIFYCONTEXT | DELETE,
+    CRYPT_VERIFYCONTEXT | OPTIONAL | NEW,
+    NEW | DELETE,
+    NEW | OPTIONAL,
+    DELETE | OPTIONAL,
+]
+
+
+@pytest.mark.parametrize("flags", LEGAL, ids=hex)
+def test_flags_that_go_together(system, made, flags):
+    with acquire(None, flags) as handle:
+        assert container_of(handle) == ("" if flags & CRYPT_VERIFYCONTEXT else made)
+
+
+@pytest.mark.parametrize("flags", ILLEGAL, ids=hex)
+@pytest.mark.parametrize("provider", [BASE, PERSONAL])
+def test_flags_that_do_not(system, made, flags, provider):
+    with fails(Code.NTE_BAD_FLAGS):
+        acquire(None, flags, provider)
+
+
+def test_flags_are_looked_at_before_names_and_cards(silent):
+    with fails(Code.NTE_BAD_FLAGS):
+        acquire("x" * 40, NEW | DELETE)
+    with fails(Code.NTE_BAD_KEYSET_PARAM):
+        acquire("x" * 40)
+
+
+def test_with_machine_keyset_the_card_is_read_anew(system):
+    made = gids()
+    system.insert(made)
+    acquire(None).close()
+    made.counter.clear()
+    acquire(None).close()
+    warm = made.counter.exchanges
+    made.counter.clear()
+    with acquire(None, CRYPT_MACHINE_KEYSET) as handle:
+        assert made.counter.exchanges > warm
+        assert api.CryptGetProvParam(handle, api.PP_KEYSET_TYPE) == CRYPT_MACHINE_KEYSET
+
+
+def test_machine_keyset_keeps_names_that_change(system):
+    system.insert(piv(container_names="volatile"))
+    with acquire(None) as first, acquire(container_of(first), CRYPT_MACHINE_KEYSET) as second:
+        assert container_of(second) == container_of(first)
+
+
+# --- VERIFYCONTEXT ---
+
+
+def test_verifycontext_without_a_name_touches_no_reader(silent):
+    with acquire(None, CRYPT_VERIFYCONTEXT) as handle:
+        assert container_of(handle) == ""
+        with fails(Code.NTE_NO_KEY):
+            api.CryptGetUserKey(handle, 1)
+        with fails(Code.NTE_NO_KEY):
+            sign(handle)
+        key = api.CryptGenKey(handle, api.AT_SIGNATURE, 1024 << 16)
+        check_signature(public_key_of(handle, 2), sign(handle, 2))
+        key.close()
+        with fails(Code.SCARD_E_NO_SMARTCARD):
+            api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER)
+
+
+def test_verifycontext_with_a_reader_chooses_the_card(system, made):
+    with acquire(in_reader(), CRYPT_VERIFYCONTEXT) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == READER
+        assert container_of(handle) == made
+
+
+def test_verifycontext_on_a_card_without_containers(system):
+    system.insert(virtual_gids(keys=[]))
+    with acquire(in_reader(), CRYPT_VERIFYCONTEXT) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == READER
+        with fails(Code.NTE_NO_KEY):
+            api.CryptGetUserKey(handle, 1)
+
+
+@pytest.mark.parametrize("level", ["I", "III"])
+def test_verifycontext_with_a_container_reads_and_does_nothing_else(system, made, level):
+    with acquire(in_reader(made) if level == "I" else made, CRYPT_VERIFYCONTEXT) as handle:
+        key = api.CryptGetUserKey(handle, 1)
+        assert public_key_of(handle).key_size == 2048
+        certificate = api.CryptGetKeyParam(key, api.KP_CERTIFICATE)
+        assert certificate[0] == 0x30
+        cipher = api.CryptEncrypt(key, pbData=b"secret")
+        for forbidden in (
+            lambda: sign(handle),
+            lambda: api.CryptDecrypt(key, pbData=cipher),
+            lambda: api.CryptGenKey(handle, 1),
+            lambda: api.CryptSetKeyParam(key, api.KP_CERTIFICATE, certificate),
+            lambda: api.CryptImportKey(handle, private_blob()),
+        ):
+            with fails(Code.NTE_PERM):
+                forbidden()
+    assert system.broker.prompt.count == 0
+
+
+def private_blob(spec=api.CALG_RSA_KEYX):
+    from calais.win.blobs import build_capi_private
+
+    return build_capi_private(rsa_of("imported"), spec)
+
+
+# --- NEWKEYSET ---
+
+
+@pytest.mark.parametrize("level", ["I", "II", "III", "IV"])
+def test_a_new_container_on_a_gids_card(system, level):
+    system.insert(gids())
+    text = {"I": in_reader("fresh"), "II": in_reader(), "III": "fresh", "IV": None}[level]
+    with acquire(text, NEW) as handle:
+        name = container_of(handle)
+        assert name == "fresh" or len(name) == 36
+        with fails(Code.NTE_NO_KEY):
+            api.CryptGetUserKey(handle, 1)
+        assert containers(handle) == [NAME, name]
+    with acquire(name) as handle, fails(Code.NTE_NO_KEY):
+        sign(handle)
+    assert system.broker.prompt.count == 1
+
+
+@pytest.mark.parametrize("level", ["I", "III"])
+def test_a_container_that_exists(system, made, level):
+    with fails(Code.NTE_EXISTS):
+        acquire(in_reader(made) if level == "I" else made.upper(), NEW)
+
+
+def test_a_new_container_goes_to_the_first_card_that_lacks_the_name(system):
+    system.insert(gids(), READER)
+    system.insert(gids(names=("other",), key="other"), OTHER)
+    with acquire(NAME, NEW) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == OTHER
+    with fails(Code.NTE_EXISTS):
+        acquire(NAME, NEW)
+
+
+def test_a_new_container_goes_past_read_only_and_full_cards(system):
+    system.insert(gids(read_only=True), READER)
+    keys = [(f"c{number}", 3, key_of(), None) for number in range(124)]
+    system.insert(virtual_gids(keys=keys), OTHER)
+    for number in range(2):
+        acquire(in_reader(f"more{number}", OTHER), NEW).close()
+    with fails(Code.NTE_TOKEN_KEYSET_STORAGE_FULL):
+        acquire(in_reader("one too many", OTHER), NEW)
+    with fails(Code.NTE_TOKEN_KEYSET_STORAGE_FULL):
+        acquire("one too many", NEW)
+    system.insert(gids(names=("third",), key="third"), "Virtual Reader 2")
+    with acquire("one too many", NEW) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == "Virtual Reader 2"
+
+
+@pytest.mark.parametrize("kind", list(CARDS))
+@pytest.mark.parametrize("flags", [NEW, DELETE], ids=["new", "delete"])
+def test_a_read_only_card_is_left_alone(system, kind, flags):
+    system.insert(CARDS[kind](read_only=True))
+    for text in (in_reader("x"), "x", None) if flags == NEW else (in_reader(), None):
+        with fails(Code.SCARD_E_READ_ONLY_CARD):
+            acquire(text, flags)
+
+
+@pytest.mark.parametrize("kind", list(CARDS))
+@pytest.mark.parametrize("flags", [NEW, DELETE], ids=["new", "delete"])
+def test_policy_makes_cards_read_only(kind, flags):
+    with local_system(prompt=FixedPrompt(PIN), policy={"piv.write": 0, "gids.write": 0}) as system:
+        system.insert(CARDS[kind]())
+        with fails(Code.SCARD_E_READ_ONLY_CARD):
+            acquire(None, flags)
+
+
+@pytest.mark.parametrize("kind", list(CARDS))
+@pytest.mark.parametrize("flags", [NEW, DELETE], ids=["new", "delete"])
+def test_changes_in_silence_want_a_pin_that_is_known(system, kind, flags):
+    system.insert(CARDS[kind]())
+    with fails(Code.NTE_SILENT_CONTEXT):
+        acquire(None, flags | CRYPT_SILENT)
+    with acquire(None, OPTIONAL) as handle:
+        give_pin(handle)
+    made = acquire(None, flags | CRYPT_SILENT)
+    assert (made is None) == (flags == DELETE)
+    assert system.broker.prompt.count == 0
+
+
+def test_the_silent_recipe(silent):
+    silent.insert(virtual_gids(keys=[]))
+    with acquire(in_reader(), OPTIONAL) as handle:
+        assert container_of(handle) == ""
+        give_pin(handle)
+    with acquire(in_reader("made"), NEW | CRYPT_SILENT) as handle:
+        api.CryptGenKey(handle, api.AT_KEYEXCHANGE, 1024 << 16)
+        check_signature(public_key_of(handle), sign(handle))
+    with acquire(None) as handle:
+        assert container_of(handle) == "made"
+
+
+# --- DELETEKEYSET ---
+
+
+@pytest.mark.parametrize("kind", list(CARDS))
+@pytest.mark.parametrize("level", ["I", "II", "III", "IV"])
+def test_delete(system, kind, level):
+    system.insert(CARDS[kind]())
+    name = system.card().containers.default.name
+    text = {"I": in_reader(name), "II": in_reader(), "III": name, "IV": None}[level]
+    with acquire(name) as old:
+        key = api.CryptGetUserKey(old, 1)
+        cipher = api.CryptEncrypt(key, pbData=b"secret")
+        assert acquire(text, DELETE) is None
+        for gone in (
+            lambda: api.CryptGetUserKey(old, 1),
+            lambda: sign(old),
+            lambda: api.CryptDecrypt(key, pbData=cipher),
+            lambda: api.CryptGetKeyParam(key, api.KP_CERTIFICATE),
+            lambda: api.CryptGenKey(old, 1, 1024 << 16),
+        ):
+            with fails(Code.NTE_BAD_KEYSET):
+                gone()
+    with fails(Code.NTE_BAD_KEYSET):
+        acquire(name)
+    assert system.card().run(lambda driver: driver.orphans()) == []
+
+
+def test_another_container_becomes_the_default(system):
+    system.insert(gids(names=("first", "second"), specs=(1, 1)))
+    acquire(None, DELETE)
+    with acquire(None) as handle:
+        assert container_of(handle) == "second"
+    acquire(in_reader(), DELETE)
+    for flags in (0, DELETE):
+        with fails(Code.NTE_BAD_KEYSET):
+            acquire(None, flags)
+        with fails(Code.NTE_BAD_KEYSET):
+            acquire(in_reader(), flags)
+
+
+def test_a_container_in_the_place_of_a_deleted_one_is_another(system):
+    system.insert(gids())
+    with acquire(NAME) as old:
+        sign(old)
+        acquire(NAME, DELETE)
+        with acquire("successor", NEW) as new:
+            api.CryptGenKey(new, 1, 1024 << 16)
+            sign(new)
+        with fails(Code.NTE_BAD_KEYSET):
+            sign(old)
+
+
+# --- DEFAULT_CONTAINER_OPTIONAL ---
+
+
+def test_a_default_container_may_be_optional(system):
+    system.insert(virtual_gids(keys=[]))
+    for text in (None, in_reader()):
+        with fails(Code.NTE_BAD_KEYSET):
+            acquire(text)
+        with acquire(text, OPTIONAL) as handle:
+            assert container_of(handle) == ""
+            assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == READER
+            with fails(Code.NTE_NO_KEY):
+                sign(handle)
+            api.CryptGenKey(handle, api.AT_SIGNATURE, 1024 << 16)
+            check_signature(public_key_of(handle, 2), sign(handle, 2))
+    assert len(system.card().containers) == 0
+
+
+def test_optional_is_not_needed_where_there_is_a_default(system, made):
+    for text in (None, in_reader(), made, in_reader(made)):
+        with acquire(text, OPTIONAL) as handle:
+            assert container_of(handle) == made
+            check_signature(public_key_of(handle), sign(handle))
+
+
+# --- situations ---
+
+TOUCHING = [0, NEW, DELETE, OPTIONAL]
+
+
+@pytest.mark.parametrize("flags", [*TOUCHING, CRYPT_VERIFYCONTEXT], ids=hex)
+def test_an_unknown_reader(silent, flags):
+    with fails(Code.SCARD_E_UNKNOWN_READER):
+        acquire(in_reader(), flags)
+    silent.insert(gids())
+    with fails(Code.SCARD_E_UNKNOWN_READER):
+        acquire(in_reader("x", "Nowhere"), flags)
+
+
+@pytest.mark.parametrize("flags", TOUCHING, ids=hex)
+@pytest.mark.parametrize("text", [None, "name"])
+def test_no_reader_at_all(silent, flags, text):
+    with fails(Code.SCARD_E_NO_READERS_AVAILABLE):
+        acquire(text, flags)
+
+
+@pytest.mark.parametrize("flags", TOUCHING, ids=hex)
+@pytest.mark.parametrize("text", [None, "name", in_reader(), in_reader("name")])
+def test_no_card_and_nobody_to_ask(silent, flags, text):
+    silent.plug(READER)
+    for more in (0, CRYPT_SILENT):
+        with fails(Code.SCARD_E_NO_SMARTCARD):
+            acquire(text, flags | more)
+
+
+class Desk(FixedPrompt):
+    """A person who can also be asked for a card."""
+
+    def __init__(self, system, answers):
+        super().__init__(PIN)
+        self.system, self.answers, self.asked = system, answers, []
+
+    def insert_card(self, request):
+        self.asked.append(request)
+        answer = self.answers.pop(0)
+        if answer is not None:
+            self.system.insert(answer, READER)
+        return answer is not None
+
+
+@pytest.mark.parametrize("text", [None, NAME, in_reader(), in_reader(NAME)])
+def test_a_person_may_insert_the_card(silent, text):
+    silent.plug(READER)
+    silent.broker.prompt = desk = Desk(silent, [gids()])
+    with acquire(None, CRYPT_VERIFYCONTEXT) as public:
+        api.CryptSetProvParam(public, api.PP_UI_PROMPT, "The red card, please")
+    with acquire(text) as handle:
+        assert container_of(handle) == NAME
+    (asked,) = desk.asked
+    assert asked.text == "The red card, please"
+    assert asked.reader == (READER if text and text.startswith("\\") else "")
+
+
+@pytest.mark.parametrize("text", [None, NAME, in_reader(), in_reader(NAME)])
+def test_a_person_may_give_up(silent, text):
+    silent.plug(READER)
+    silent.broker.prompt = Desk(silent, [None, None])
+    with fails(Code.SCARD_W_CANCELLED_BY_USER):
+        acquire(text)
+    with fails(Code.SCARD_E_NO_SMARTCARD):
+        acquire(text, CRYPT_SILENT)
+
+
+def test_somebody_who_says_yes_without_a_card_is_not_asked_for_ever(silent):
+    class Liar(Desk):
+        def insert_card(self, request):
+            self.asked.append(request)
+            return True
+
+    silent.plug(READER)
+    silent.broker.prompt = liar = Liar(silent, [])
+    with fails(Code.SCARD_E_NO_SMARTCARD):
+        acquire(None)
+    assert len(liar.asked) < 20
+
+
+def test_a_card_that_no_driver_knows(silent):
+    silent.insert(VirtualCard(TinApplet()), READER)
+    for text in (in_reader(), in_reader("name")):
+        with fails(Code.SCARD_E_UNKNOWN_CARD):
+            acquire(text)
+    for text in (None, NAME):
+        with fails(Code.SCARD_E_NO_SMARTCARD):
+            acquire(text)
+    silent.insert(gids(), OTHER)
+    for text in (None, NAME):
+        with acquire(text) as handle:
+            assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == OTHER
+
+
+# --- which card ---
+
+
+def test_cards_that_were_used_go_first_wherever_they_are(system):
+    first, second = gids(key="a"), gids(key="b")
+    system.insert(first, READER)
+    system.insert(second, OTHER)
+    with acquire(None) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == READER
+    system.remove(READER)
+    system.remove(OTHER)
+    system.insert(second, READER)
+    system.insert(first, OTHER)
+    for text in (None, NAME):
+        with acquire(text) as handle:
+            assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == OTHER
+
+
+def test_a_card_is_known_by_its_id_and_not_by_its_containers(system):
+    system.plug(READER)
+    system.insert(gids(key="a"), OTHER)
+    acquire(None).close()
+    system.remove(OTHER)
+    system.insert(gids(key="b"), READER)
+    system.insert(gids(key="c"), OTHER)
+    with acquire(NAME) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == READER
+
+
+# --- cards that come and go ---
+
+
+@pytest.mark.parametrize("kind", list(CARDS))
+def test_a_handle_works_again_when_its_card_is_put_back(system, kind):
+    made = CARDS[kind]()
+    system.insert(made)
+    with acquire(None) as handle:
+        public = public_key_of(handle)
+        check_signature(public, sign(handle))
+        for reader in (READER, OTHER):
+            system.remove(READER)
+            with fails(Code.SCARD_W_REMOVED_CARD):
+                sign(handle)
+            system.insert(made, reader)
+            check_signature(public, sign(handle))
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == OTHER
+
+
+@pytest.mark.parametrize("kind", list(CARDS))
+def test_another_card_in_the_reader_is_not_the_card(system, kind):
+    system.insert(CARDS[kind](key="one"))
+    with acquire(None) as handle:
+        public = public_key_of(handle)
+        system.remove()
+        system.insert(CARDS[kind](key="two"))
+        with fails(Code.SCARD_W_REMOVED_CARD):
+            sign(handle)
+        system.remove()
+        system.insert(CARDS[kind](key="one"))
+        check_signature(public, sign(handle))
+
+
+# --- names that change ---
+
+
+@pytest.fixture(params=["no GUID", "no CHUID", "policy"])
+def volatile(request):
+    policy = {"piv.container_names": "volatile"} if request.param == "policy" else {}
+    options = {"no GUID": {"container_names": "volatile"}, "no CHUID": {"chuid_guid": b""}}.get(request.param, {})
+    with local_system(prompt=FixedPrompt(PIN), policy=policy) as system:
+        system.insert(piv(**options))
+        yield system
+
+
+def test_a_name_lives_as_long_as_the_context_that_told_it(volatile):
+    with acquire(None) as handle:
+        name = container_of(handle)
+        with acquire(name) as again, acquire(in_reader(name.upper())) as third:
+            assert container_of(again) == name
+            check_signature(public_key_of(again), sign(third))
+    with fails(Code.NTE_BAD_KEYSET):
+        acquire(name)
+
+
+def test_a_name_of_an_enumeration_lives_as_long_as_the_context_that_made_it(volatile):
+    with acquire(None, CRYPT_VERIFYCONTEXT) as handle:
+        names = containers(handle)
+        assert len(set(names)) == 2
+        for name in names:
+            acquire(name).close()
+        assert set(containers(handle)).isdisjoint(names)
+        acquire(names[0]).close()
+    for name in names:
+        with fails(Code.NTE_BAD_KEYSET):
+            acquire(name)
+
+
+def test_a_name_lives_on_in_another_context_that_tells_it(volatile):
+    first = acquire(None)
+    name = container_of(first)
+    second = acquire(name)
+    first.close()
+    with acquire(name) as third:
+        assert container_of(third) == name
+    second.close()
+    with fails(Code.NTE_BAD_KEYSET):
+        acquire(name)
+
+
+def test_a_context_outlives_its_name(volatile):
+    with acquire(None) as handle:
+        public = public_key_of(handle)
+        with acquire(None) as other:
+            assert container_of(other) != container_of(handle)
+        check_signature(public, sign(handle))
+
+
+def test_a_link_of_the_store_is_no_name_of_a_context(volatile):
+    names = [outcome.container for outcome in volatile.propagate()]
+    for _ in range(2):
+        for name in names:
+            with acquire(name) as handle:
+                assert container_of(handle) == name
+
+
+def test_two_references_are_one_context(volatile):
+    handle = acquire(None)
+    api.CryptContextAddRef(handle)
+    name = container_of(handle)
+    api.CryptReleaseContext(handle)
+    acquire(name).close()
+    api.CryptReleaseContext(handle)
+    with fails(Code.NTE_BAD_KEYSET):
+        acquire(name)
+
+
+def test_stable_names_need_no_context(system):
+    system.insert(piv())
+    with acquire(None) as handle:
+        name = container_of(handle)
+    acquire(name).close()
+
+
+def test_default_piv_and_gids_cards_work_together(system):
+    system.insert(virtual_piv(), READER)
+    system.insert(virtual_gids(), OTHER)
+    with acquire(None) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == READER
+    with acquire(in_reader(reader=OTHER)) as handle:
+        assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == OTHER
