@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import random
 import resource
 import signal
 import sqlite3
@@ -17,6 +16,7 @@ from pathlib import Path
 import certs
 import pytest
 import sqlalchemy as sa
+from postgres import NEEDED
 
 from calais.store.database import open_database
 from calais.store.locations import SystemStores
@@ -44,16 +44,26 @@ def python(code, *args, **more):
 
 
 def ended(process):
-    output = process.communicate(timeout=250)[0].decode()
+    output = process.communicate(timeout=280)[0].decode()
     assert process.returncode == 0, output
     return output
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.nightly)])
-def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path, count):
-    seed = random.randrange(1 << 30)
-    output = ended(python([SUPPORT / "storecrash.py"], tmp_path / "store.db", count, seed))
-    assert f"{count} writers killed" in output, (seed, output)
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("sqlite", 40),
+        pytest.param("postgresql", 20, marks=NEEDED),
+        pytest.param("sqlite", 500, marks=pytest.mark.nightly),
+        pytest.param("postgresql", 500, marks=[NEEDED, pytest.mark.nightly]),
+    ],
+)
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(request, tmp_path, record_property, kind, count):
+    where = tmp_path / "store.db" if kind == "sqlite" else request.getfixturevalue("postgres").fresh()
+    output = ended(python([SUPPORT / "storecrash.py"], count, where))
+    record_property("killed", count)
+    print(output)
+    assert f"{count} writers killed" in output, output
 
 
 WRITER = """

@@ -1,6 +1,7 @@
 """Kill a writer of the certificate store at random moments, and look at what it left.
 
-Run as a program: ``storecrash.py PATH ROUNDS SEED``. Each round forks a writer that makes one change after the
+Run as a program: ``storecrash.py [ROUNDS [STORE [SEED]]]``, by default 500 rounds with an SQLite file of its own;
+STORE is a path or a URL. Each round forks a writer that makes one change after the
 other and says each time when it is committed; after a random time it is killed. Then the database must be whole,
 and hold every change that was acknowledged, and at most the one that was under way.
 """
@@ -14,6 +15,7 @@ import select
 import signal
 import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -60,21 +62,25 @@ def expect(state: State, number: int) -> State:
     return after
 
 
-def write(path: str, first: int, acknowledge: int) -> None:
+def opened(where: str) -> SqlDatabase:
+    return SqlDatabase(where, account="crash")
+
+
+def write(where: str, first: int, acknowledge: int) -> None:
     """Never ends by itself."""
-    store = CertificateStore.open(SystemStores(SqlDatabase(path)))
+    store = CertificateStore.open(SystemStores(opened(where)))
     for number in range(first, sys.maxsize):
         change(store, number)
         os.write(acknowledge, b".")
 
 
-def killed(path: str, first: int, chance: random.Random) -> int:
+def killed(where: str, first: int, chance: random.Random) -> int:
     """How many changes a writer acknowledged before it was killed."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            write(path, first, writer)
+            write(where, first, writer)
         finally:
             os._exit(1)
     os.close(writer)
@@ -86,12 +92,20 @@ def killed(path: str, first: int, chance: random.Random) -> int:
     return len(b"".join(iter(lambda: os.read(reader, 65536), b"")))
 
 
-def contents(path: str) -> State:
+def check_file(path: str) -> None:
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
-    provider = SystemStores(SqlDatabase(path))
+
+
+def contents(where: str) -> State:
+    if "://" not in where:
+        check_file(where)
+    database = opened(where)
+    with database.backing(1, "My").writing():
+        pass  # on a server, the last transaction of the one that was killed is over now
+    provider = SystemStores(database)
     with CertificateStore.open(provider) as store:
         found = {each.sha1: each.friendly_name for each in store}
         assert all(hashlib.sha1(each.der).digest() == each.sha1 for each in store)
@@ -99,14 +113,14 @@ def contents(path: str) -> State:
     return found
 
 
-def rounds(path: str, count: int, seed: int) -> Iterator[int]:
+def rounds(where: str, count: int, seed: int) -> Iterator[int]:
     chance, state, number = random.Random(seed), {}, 0
     for _ in range(count):
-        acknowledged = killed(path, number, chance)
+        acknowledged = killed(where, number, chance)
         for done in range(number, number + acknowledged):
             state = expect(state, done)
         number += acknowledged
-        found = contents(path)
+        found = contents(where)
         if found != state:
             state = expect(state, number)
             number += 1
@@ -114,6 +128,14 @@ def rounds(path: str, count: int, seed: int) -> Iterator[int]:
         yield acknowledged
 
 
-if __name__ == "__main__":
-    made = list(rounds(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+def main(count: str = "500", where: str = "", seed: str = "") -> None:
+    """Kill, look, and print the count."""
+    chosen = int(seed) if seed else random.randrange(1 << 30)
+    print(f"seed {chosen}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        made = list(rounds(where or f"{folder}/store.db", int(count), chosen))
     print(f"{len(made)} writers killed, {sum(made)} changes acknowledged, none lost")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
