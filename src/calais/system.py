@@ -154,6 +154,7 @@ class System:
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
+        self.kept.save()
         self.broker.scope.end()
         self.stores.close()
 
