@@ -106,5 +106,7 @@ def _end_of_contents(source: bytes, start: int, limit: int) -> int:
             at += 2
             if depth > MAX_DEPTH:
                 raise BadData(Code.CRYPT_E_ASN1_CORRUPT, "The values are nested too deep.", index=at)
+        elif source[at + 1] < INDEFINITE and source[at] & 0x1F != 0x1F:
+            at += 2 + source[at + 1]
         else:
             at = der.read(source, at, limit).end

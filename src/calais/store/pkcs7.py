@@ -16,7 +16,7 @@ from calais.win.errors import BadData
 
 OID_DATA = "1.2.840.113549.1.7.1"
 OID_SIGNED_DATA = "1.2.840.113549.1.7.2"
-MAX_BYTES = 1 << 26
+MAX_BYTES = 1 << 24
 MAX_ITEMS = 1 << 16
 _CERTIFICATES = 0xA0  # [0] IMPLICIT
 _CRLS = 0xA1  # [1] IMPLICIT
@@ -24,7 +24,7 @@ _EXPLICIT_0 = 0xA0
 
 
 def build_certificates(items: Iterable[Item]) -> bytes:
-    """A ContentInfo with the certificates and CRLs of ``items``, in their order; properties are lost."""
+    """A ContentInfo with the certificates and CRLs of ``items``, in the order of DER sets; properties are lost."""
     listed = list(items)
     signed = build(
         der.SEQUENCE,
@@ -39,7 +39,7 @@ def build_certificates(items: Iterable[Item]) -> bytes:
 
 
 def _choice(tag: int, members: list[bytes]) -> list[bytes]:
-    return [build(tag, *members)] if members else []
+    return [build(tag, *sorted(members))] if members else []  # X.690, 11.6
 
 
 def parse_certificates(data: bytes) -> list[Item]:

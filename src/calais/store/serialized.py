@@ -79,9 +79,20 @@ def _element(data: bytes, start: int) -> tuple[Item, int]:
         if record.number <= CERT_LAST_USER_PROP_ID:
             found[record.number] = record.data
         record = _read(data, record.end)
-    if not record.data or len(exactly(record.number, record.data)) != len(record.data):
-        raise BadParameter(Code.E_INVALIDARG, "The size of the record is not that of its contents.")
+    _check_size(record)
     return Item(record.number, record.data, {each: found[each] for each in properties.storable(found)}), record.end
+
+
+def _check_size(record: _Record) -> None:
+    """A record holds one certificate, CRL or CTL, neither less nor more."""
+    try:
+        fits = bool(record.data) and len(exactly(record.number, record.data)) == len(record.data)
+    except BadData as error:
+        if error.code != Code.CRYPT_E_ASN1_EOD:
+            raise
+        fits = False
+    if not fits:
+        raise BadParameter(Code.E_INVALIDARG, "The size of the record is not that of its contents.")
 
 
 def _read(data: bytes, start: int) -> _Record:
