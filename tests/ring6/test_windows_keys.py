@@ -62,11 +62,11 @@ from calais.winapi.ncrypt import (
 from foreign import PIN
 from wine import WINE, windows  # noqa: F401 - a fixture
 
-from calais.testing import local_system, virtual_gids, virtual_piv
+from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
 from calais.win.errors import WinError
 from calais.win.structs import Pkcs1PaddingInfo, PssPaddingInfo
 
-pytestmark = WINE
+pytestmark = [*WINE]
 DATA = b"what both sides sign"
 PLAIN = b"a message of more than one block, and not a whole number of them"
 SESSION = [CALG_AES_128, CALG_AES_256, CALG_3DES, CALG_3DES_112, CALG_DES, CALG_RC2, CALG_RC4]
@@ -216,7 +216,7 @@ def test_windows_wraps_a_session_key_for_the_key_on_a_gids_card(windows, desk): 
 
 def test_keys_on_a_piv_card_sign_for_windows_through_cng(windows, desk):  # noqa: F811
     digest = (desk / "digest.bin").read_bytes()
-    with local_system() as system:
+    with local_system(prompt=FixedPrompt(PIN)) as system:
         system.insert(virtual_piv())
         with NCryptOpenStorageProvider(MS_SMART_CARD_KEY_STORAGE_PROVIDER) as provider:
             for name in _names(provider):

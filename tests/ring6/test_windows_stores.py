@@ -29,7 +29,7 @@ from calais.winapi.crypt32 import (
     CertSetCertificateContextProperty,
 )
 
-pytestmark = WINE
+pytestmark = [*WINE]
 BASE = "Microsoft Base Smart Card Crypto Provider"
 CERTIFICATE_FLAG = 2
 
