@@ -244,7 +244,8 @@ class PinBroker:
         except WrongPin as error:
             self._note_refusal(driver, name, None if kept.session else error)
             raise self._wanted(driver, left if kept.session else error.attempts_left, refused=True) from error
-        self.cache.restore(name, Evidence.of(driver.tx))
+        if not kept.session:  # which leaves the tries of the PIN as they are
+            self.cache.restore(name, Evidence.of(driver.tx))
         return operation(driver)
 
     def _wanted(self, driver: Minidriver, left: int | None, *, refused: bool = False) -> _PinWanted:
@@ -308,8 +309,9 @@ class PinBroker:
         if status.blocked:
             self.cache.forget(name)
             raise self._blocked()
-        if status.verified:  # then the card does not say, but a PIN that is verified has all its tries
-            return self.cache.restore(name, now).left
+        if status.verified:  # then the card does not say, and the PIN has all its tries, or a session PIN was presented
+            last = self.cache.last(name)
+            return last.left if last else self.cache.restore(name, now).left
         self.cache.see(name, status.attempts_left, now, most=status.attempts_max)
         return status.attempts_left
 

@@ -121,6 +121,10 @@ class PinCache:
         found = self.kept(name, left, now=now)
         return found.pin if found else None
 
+    def last(self, name: PinName) -> Tries | None:
+        """The tries as last seen, whatever has happened since."""
+        return self._memory.tries.get(name)
+
     def kept(self, name: PinName, left: int | None, *, now: float) -> Kept | None:
         """What is remembered, if it may be presented with ``left`` tries left; otherwise it is forgotten.
 
