@@ -86,6 +86,7 @@ class KeptCards:
     def driver_of(self, atr: bytes) -> str:
         """The driver of the kept cards with this ATR; "" when there are none, or of several drivers."""
         with self._mutex:
+            self._collect()
             drivers = {card.driver for card in self._cards.values() if card.atr == atr}
             if not drivers and self.folder is not None:
                 drivers = self.folder.drivers_of(atr)
