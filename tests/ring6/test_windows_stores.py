@@ -32,6 +32,7 @@ from calais.winapi.crypt32 import (
 pytestmark = [*WINE]
 BASE = "Microsoft Base Smart Card Crypto Provider"
 CERTIFICATE_FLAG = 2
+NEWER_THAN_WINE = (90, 91, 101)  # properties that make Wine 8 refuse the whole element: PIN, reader
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,9 @@ def test_the_link_of_a_propagated_certificate_reaches_windows_whole(windows, des
         with system.store("My") as my:
             links = {c.sha1.hex(): c.key_prov_info.container_name for c in my}
         with CertOpenStore("System", 0, None, 0x10000, "My") as opened:
+            for context in opened:
+                for number in NEWER_THAN_WINE:
+                    CertSetCertificateContextProperty(context, number, 0, None)
             saved = CertSaveStore(opened, 1, CERT_STORE_SAVE_AS_STORE, CERT_STORE_SAVE_TO_MEMORY)
     (desk / "store.sst").write_bytes(saved)
     rows = [text.split("|") for text in windows.run("stores", "read", desk).splitlines()]

@@ -73,12 +73,14 @@ def _signed_data(data: bytes) -> der.Node:
 
 
 def _members(signed: der.Node) -> Iterator[Item]:
-    """What the optional sets hold. Attribute certificates and other revocation information are passed over."""
-    parts = list(_at_most(ber.children(signed), 8))
-    tags = [part.tag for part in parts]
-    if tags[:3] != [der.INTEGER, der.SET, der.SEQUENCE]:
+    """What the optional sets hold. Attribute certificates and other revocation information are passed over.
+
+    Wine leaves the set of digest algorithms out where it is empty.
+    """
+    parts = [part for part in _at_most(ber.children(signed), 8) if part.tag != der.SET]
+    if [part.tag for part in parts[:2]] != [der.INTEGER, der.SEQUENCE]:
         raise BadData(Code.CRYPT_E_ASN1_BADTAG, "This is no SignedData.", index=signed.start)
-    for part in parts[3:]:
+    for part in parts[2:]:
         if part.tag not in (_CERTIFICATES, _CRLS):
             continue
         for node in _at_most(ber.children(part), MAX_ITEMS):
