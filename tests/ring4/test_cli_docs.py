@@ -100,6 +100,10 @@ RUNS = [
     ("card files",),
     ("cert logon",),
     ("policy show", "piv.write"),
+    ("carddb list",),
+    ("carddb add", "Tin", "--module", "msclmd.dll"),
+    ("carddb forget", "Tin"),
+    ("carddb explain",),
     ("certify", "--only", "files"),
     ("completion", "bash"),
 ]

@@ -75,6 +75,13 @@ TREE: dict[str, Entry] = {
             "files": Verb("cardfiles:files", "The logical files of a card, or the contents of one."),
         },
     ),
+    "cache": Group(
+        "What is remembered of cards.",
+        {
+            "show": Verb("cache:show", "What is remembered of cards, and why it is believed."),
+            "clear": Verb("cache:clear", "Forget what is remembered of all cards, or of one."),
+        },
+    ),
     "virtual": Group(
         "Virtual cards, and the virtual readers they are in.",
         {
@@ -88,6 +95,15 @@ TREE: dict[str, Entry] = {
     "policy": Group(
         "The policy: what is allowed, and who said so.",
         {"show": Verb("policy:show", "The values in force, and where each comes from.")},
+    ),
+    "carddb": Group(
+        "The card database: which card an ATR stands for, and its driver.",
+        {
+            "list": Verb("carddb:list_", "The cards that the database knows."),
+            "add": Verb("carddb:add", "Add a card: its ATR, its driver, its providers."),
+            "forget": Verb("carddb:forget", "Remove a card from the database."),
+            "explain": Verb("carddb:explain", "Say how a card gets its driver, step by step."),
+        },
     ),
     "certify": Verb("certify:certify", "Try every rule of the minidriver specification on a card or a driver."),
     "completion": Verb("completion:completion", "Print the completion script of a shell."),
