@@ -5,6 +5,12 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from foreign import PIN
+from wine import WINE, windows  # noqa: F401 - a fixture
+
+from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
+from calais.win.errors import WinError
+from calais.win.structs import Pkcs1PaddingInfo, PssPaddingInfo
 from calais.winapi.advapi32 import (
     AT_KEYEXCHANGE,
     AT_SIGNATURE,
@@ -59,12 +65,6 @@ from calais.winapi.ncrypt import (
     NCryptSignHash,
     NCryptVerifySignature,
 )
-from foreign import PIN
-from wine import WINE, windows  # noqa: F401 - a fixture
-
-from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
-from calais.win.errors import WinError
-from calais.win.structs import Pkcs1PaddingInfo, PssPaddingInfo
 
 pytestmark = [*WINE]
 DATA = b"what both sides sign"
