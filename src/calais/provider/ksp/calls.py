@@ -89,7 +89,7 @@ def is_algorithm_supported(handle: object, name: object, given: int) -> None:
 
 
 def _algorithm_name(name: object) -> str:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
         raise errors.bad_parameter("an algorithm must be named")
     return name
 

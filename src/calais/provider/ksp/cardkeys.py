@@ -172,8 +172,10 @@ def open_key(storage: Storage, name: str, key_spec: int, settings: KeySettings) 
         NoCard, ReaderUnavailable, Cancelled, WinError: as ``Choosing.container``.
     """
     wanted = bound(storage, parse_container(name))
-    choosing = storage.system.choosing
-    container = choosing.container(wanted, storage.caller(silent=settings.silent))
+    choosing, caller = storage.system.choosing, storage.caller(silent=settings.silent)
+    if settings.machine:
+        choosing.forget_data(wanted.reader, caller)
+    container = choosing.container(wanted, caller)
     key = key_in(storage, Found.of(container), key_spec, settings)
     if key.place is not None:
         take = choosing.names.join if wanted.container else choosing.names.issue
@@ -216,6 +218,8 @@ def keys_on(storage: Storage, reader: str | None, key_flags: int, *, silent: boo
     Raises:
         NoCard, ReaderUnavailable, WinError: as ``Choosing.cards``.
     """
+    if key_flags & flags.NCRYPT_MACHINE_KEY_FLAG:
+        storage.system.choosing.forget_data(reader or storage.reader, storage.caller(silent=silent))
     cards = storage.cards(silent=silent, reader=reader)
     return [
         NCryptKeyName(found.container.name, found.algorithm.name, found.key_spec, key_flags)

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12 as pfx
 from calais.provider.ksp.errors import bad_parameter, not_supported
 from calais.win.blobs import PrivateKey, Scheme
 from calais.win.codes import Code
+from calais.win.der import build as build_der
+from calais.win.der import encode_oid
 from calais.win.errors import BadData, WinError
 
 KEY_USAGE = "2.5.29.15"
@@ -46,10 +48,9 @@ def build(key: PrivateKey, scheme: Scheme) -> bytes:
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     if isinstance(key, rsa.RSAPrivateKey):
         return der
-    info = keys.PrivateKeyInfo.load(der)
-    usage = core.Any(core.BitString.load(_USAGES[scheme]))
-    info["attributes"] = keys.Attributes([{"type": KEY_USAGE, "values": [usage]}])
-    return bytes(info.dump(force=True))
+    # put together by hand: asn1crypto would write the private number anew, without its leading zeros
+    usage = build_der(0x30, build_der(0x06, encode_oid(KEY_USAGE)), build_der(0x31, _USAGES[scheme]))
+    return build_der(0x30, core.Sequence.load(der).contents, build_der(0xA0, usage))
 
 
 def encrypt(key: PrivateKey, scheme: Scheme, password: bytes, oid: str | None) -> bytes:

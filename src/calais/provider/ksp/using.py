@@ -153,7 +153,7 @@ def derive_key(handle: object, kdf: object, params: object, length: object, give
     """NCryptDeriveKey."""
     secret = a_secret(handle)
     given = checked(given, flags.KDF_USE_SECRET_AS_HMAC_KEY_FLAG)
-    if not isinstance(kdf, str) or not kdf:
+    if not isinstance(kdf, str):
         raise errors.bad_parameter("a key derivation must be named")
     if type(length) is bool or not isinstance(length, int) or not 0 <= length <= MAX_DERIVED:
         raise errors.bad_parameter("this is no length of a key")
