@@ -96,13 +96,11 @@ def pair_flags(provider):
 def listed(face, context, param):
     """Everything that an enumerated parameter gives."""
     found, flags = [], CRYPT_FIRST
-    while True:
-        try:
+    with refused("ERROR_NO_MORE_ITEMS"):
+        while True:
             found.append(face.GetProvParam(context, param, flags))
-        except WinError as error:
-            assert error.code == Code.ERROR_NO_MORE_ITEMS
-            return found
-        flags = CRYPT_NEXT
+            flags = CRYPT_NEXT
+    return found
 
 
 def hashed(face, context, alg_id, data):
