@@ -262,6 +262,36 @@ def test_a_giant_property_comes_back_whole(backing):
     assert all_rows(backing)[0].properties[32768] == giant
 
 
+def test_many_are_put_in_one_transaction_and_the_last_of_equal_ones_counts(backing):
+    many = [certs.raw_tbs(serial=number.to_bytes(2, "big")) for number in range(256, 256 + 1234)]
+    put(backing, many[7], p11=b"old")
+    with backing.writing() as look:
+        items = [(der, {11: b"new"}) for der in many] + [(many[3], {12: b"last"})]
+        assert look.put_all(iter(items)) == len(many) + 1
+        assert look.put_all([]) == 0
+    rows = all_rows(backing)
+    assert [row.encoded for row in rows] == [many[3], *(der for der in many[::-1] if der != many[3])]
+    assert (rows[0].properties, rows[-1].properties) == (
+        {3: sha1(many[3]), 12: b"last"},
+        {3: sha1(many[0]), 11: b"new"},
+    )
+    with backing.reading() as look:
+        assert look.rows(None, 9, Lookup(Index.SHA1, filing.digest(sha1(many[77])))) == [rows[-77]]
+
+
+def fail_after_putting(backing, items):
+    with backing.writing() as look:
+        look.put_all(items)
+        raise KeyError
+
+
+def test_many_in_a_transaction_that_fails_are_not_there(backing):
+    put(backing, A)
+    with pytest.raises(KeyError):
+        fail_after_putting(backing, [(B, {}), (A, {11: b"x"})])
+    assert [(row.encoded, sorted(row.properties)) for row in all_rows(backing)] == [(A, [3])]
+
+
 # --- kinds of rows ----------------------------------------------------------------------------------------------------
 
 CRL = certs.tlv(0x30, certs.tlv(0x30, b"\x30\x00", certs.raw_name("CA"), b"\x17\x00"), b"\x30\x00", b"\x03\x00")

@@ -7,7 +7,7 @@ them for programs. Key handles and the way to open them come from above, through
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -106,6 +106,9 @@ class Writing(Reading, Protocol):
 
     def put(self, encoded: bytes, properties: Mapping[int, bytes], kind: int = CERTIFICATE) -> Row:
         """File a certificate, CRL or CTL under its property 3, else its SHA-1, in place of what is filed there."""
+
+    def put_all(self, items: Iterable[tuple[bytes, Mapping[int, bytes]]], kind: int = CERTIFICATE) -> int:
+        """``put`` for many, quickly; how many there were. Of equal ones the last counts."""
 
     def alter(self, identity: bytes, changes: Mapping[int, bytes | None], kind: int = CERTIFICATE) -> bool:
         """Set or (``None``) delete properties of what is filed there; whether there is anything."""

@@ -7,7 +7,7 @@ machine drives them side by side.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -86,6 +86,9 @@ class _Look:
         self._contents.rows[kind, identity] = row
         self._contents.change = self._change_after
         return row
+
+    def put_all(self, items: Iterable[tuple[bytes, Mapping[int, bytes]]], kind: int = CERTIFICATE) -> int:
+        return len([self.put(encoded, stored, kind) for encoded, stored in items])
 
     def alter(self, identity: bytes, changes: Mapping[int, bytes | None], kind: int = CERTIFICATE) -> bool:
         row = self._contents.rows.pop((kind, identity), None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from calais.store.api import CERTIFICATE, Index, Lookup, Reading, Row, Writing
 from calais.store.sql.schema import certificates, properties, stores
 from calais.win.flags import PropId
 
+_AT_ONCE = 500
 _INDEXED = frozenset((PropId.SHA1_HASH, PropId.KEY_IDENTIFIER, PropId.SUBJECT_PUBLIC_KEY_MD5_HASH))
 
 
@@ -90,15 +92,39 @@ class Look:
 
     def put(self, encoded: bytes, stored: Mapping[int, bytes], kind: int = CERTIFICATE) -> Row:
         """See ``api.Writing``."""
+        return self._put_some([(encoded, stored)], kind)[0]
+
+    def put_all(self, items: Iterable[tuple[bytes, Mapping[int, bytes]]], kind: int = CERTIFICATE) -> int:
+        """See ``api.Writing``."""
+        left, count = iter(items), 0
+        while some := list(itertools.islice(left, _AT_ONCE)):
+            self._put_some(some, kind)
+            count += len(some)
+        return count
+
+    def _put_some(self, items: Sequence[tuple[bytes, Mapping[int, bytes]]], kind: int) -> list[Row]:
+        """File them, with one statement each for what gives way, rows and properties; the rows that are there now."""
         self._touch()
-        kept = {**stored, int(PropId.SHA1_HASH): filing.identity(encoded, stored)}
-        columns = _columns(encoded, kept, kind)
-        self._delete(columns[Index.SHA1.value])
-        values = {"store_id": self._id, "account": self._place.account, "kind": kind, "encoded": encoded, **columns}
-        result = self._connection.execute(sa.insert(certificates).values(values))
-        key = int((result.inserted_primary_key or (0,))[0])
-        self._insert_properties(key, kept)
-        return Row(key, encoded, kept, kind)
+        values: dict[bytes, dict[str, object]] = {}
+        rows: dict[bytes, Row] = {}
+        for encoded, stored in items:
+            kept = {**stored, int(PropId.SHA1_HASH): filing.identity(encoded, stored)}
+            columns = _columns(encoded, kept, kind)
+            filed = columns[Index.SHA1.value]
+            values.pop(filed, None)
+            values[filed] = {**self._common, "kind": kind, "encoded": encoded, **columns}
+            rows[filed] = Row(0, encoded, kept, kind)
+        self._delete(*values)
+        insert = sa.insert(certificates).returning(certificates.c.id, sort_by_parameter_order=True)
+        keys = self._connection.execute(insert, list(values.values())).scalars().all()
+        made = [rows[filed]._replace(key=int(key)) for filed, key in zip(values, keys, strict=True)]
+        self._insert_properties({row.key: row.properties for row in made})
+        return made
+
+    @property
+    def _common(self) -> dict[str, object]:
+        """What all rows of this store have."""
+        return {"store_id": self._id, "account": self._place.account}
 
     def alter(self, identity: bytes, changes: Mapping[int, bytes | None], kind: int = CERTIFICATE) -> bool:
         """See ``api.Writing``."""
@@ -110,7 +136,7 @@ class Look:
             self._file_anew(row, identity, changes)
         chosen = sa.and_(self._owned(row.key), properties.c.prop_id.in_([int(each) for each in changes]))
         self._connection.execute(sa.delete(properties).where(chosen))
-        self._insert_properties(row.key, {each: value for each, value in changes.items() if value is not None})
+        self._insert_properties({row.key: {each: value for each, value in changes.items() if value is not None}})
         return True
 
     def remove(self, identity: bytes, kind: int = CERTIFICATE) -> bool:
@@ -141,8 +167,8 @@ class Look:
         it = sa.and_(certificates.c.id == row.key, certificates.c.account == self._place.account)
         self._connection.execute(sa.update(certificates).where(it).values(columns))
 
-    def _delete(self, filed: bytes) -> bool:
-        chosen = sa.and_(self._in_store, certificates.c[Index.SHA1.value] == filed)
+    def _delete(self, *filed: bytes) -> bool:
+        chosen = sa.and_(self._in_store, certificates.c[Index.SHA1.value].in_(filed))
         return self._connection.execute(sa.delete(certificates).where(chosen)).rowcount > 0
 
     def _with_properties(self, found: Sequence[tuple[int, bytes]], kind: int) -> list[Row]:
@@ -158,9 +184,12 @@ class Look:
         """The condition on a row of ``properties``."""
         return sa.and_(properties.c.certificate_id.in_(keys), properties.c.account == self._place.account)
 
-    def _insert_properties(self, key: int, values: Mapping[int, bytes]) -> None:
-        common = {"certificate_id": key, "account": self._place.account}
-        rows = [{**common, "prop_id": int(each), "value": value} for each, value in values.items()]
+    def _insert_properties(self, of_keys: Mapping[int, Mapping[int, bytes]]) -> None:
+        rows = [
+            {"certificate_id": key, "account": self._place.account, "prop_id": int(prop_id), "value": value}
+            for key, values in of_keys.items()
+            for prop_id, value in values.items()
+        ]
         if rows:
             self._connection.execute(sa.insert(properties), rows)
 
