@@ -35,16 +35,22 @@ def kind_of(name: object) -> int | None:
     return _KINDS.get(folder.casefold()) if backslash else None
 
 
+def _bytes(value: object) -> bytes | None:
+    """A value of the registry; ``None`` for what is none."""
+    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else None
+
+
 def read_value(name: str, value: object) -> Item | None:
     """The element in a value, with property 3 as it identifies it; ``None``: nobody can read it.
 
     A stored hash is believed, whatever the name says.
     """
     kind = kind_of(name)
-    if kind is None or not isinstance(value, (bytes, bytearray, memoryview)):
+    data = _bytes(value)
+    if kind is None or data is None:
         return None
     try:
-        item = serialized.unpack_element(bytes(value))
+        item = serialized.unpack_element(data)
     except WinError:
         return None
     item.properties.setdefault(PropId.SHA1_HASH, filing.identity(item.encoded, item.properties))
@@ -83,7 +89,7 @@ class RegistryKey:
 
     def mark(self) -> Hashable:
         """See ``sources.Keeper``."""
-        return tuple((name, bytes(value)) for name, value in list(self._key.items()) if kind_of(name) is not None)
+        return tuple((name, _bytes(value)) for name, value in list(self._key.items()))
 
 
 def delete_entries(key: Key) -> None:

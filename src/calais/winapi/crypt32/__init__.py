@@ -9,6 +9,8 @@ Source: wincrypt.h and Microsoft's documentation of each function.
 
 from __future__ import annotations
 
+from types import ModuleType as _Module
+
 from calais.store.api import AcquiredKey as AcquiredKey
 from calais.store.finding import CertHash as CertHash
 from calais.store.model import CertificateContext as CertificateContext
@@ -26,3 +28,6 @@ from calais.winapi.crypt32.stores import *
 from calais.winapi.crypt32.usage import *
 
 HCERTSTORE = _Store
+
+# A program that takes everything gets names of the header, not those of the files here.
+__all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module))]
