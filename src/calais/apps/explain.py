@@ -24,12 +24,15 @@ PROPAGATE = "calais propagate"
 
 @dataclass(frozen=True, slots=True)
 class ContainerSeen:
-    """A container of an inserted card: ``public_key`` as DER SubjectPublicKeyInfo, ``b""`` when it cannot be had."""
+    """A container of an inserted card: ``public_key`` as DER SubjectPublicKeyInfo, ``b""`` when it cannot be had;
+    ``evidence``: why the certificate is believed to be the one on the card now.
+    """
 
     name: str
     where: str
     public_key: bytes
     certificate: bytes | None
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,9 @@ def _card(facts: LinkFacts, link: CryptKeyProvInfo) -> Iterator[Leg]:
     else:
         yield from _absent(facts)
     seen = sum(card.exchanges for card in facts.cards)
-    yield _open("evidence", f"read now from {_cards(len(facts.cards))}, {seen} exchanges")
+    why = next((container.evidence for _, container in [*named, *holding] if container.evidence), "")
+    shows = f"read now from {_cards(len(facts.cards))}, {seen} exchanges"
+    yield _open("evidence", f"{shows}; its certificate: {why}" if why else shows)
 
 
 def _cards(number: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from calais.apps.explain import CardSeen, ContainerSeen, LinkFacts
+from calais.minidriver import files
 from calais.provider.card import Card
 from calais.provider.container import Container
 from calais.store.objects import Certificate
@@ -93,4 +94,11 @@ def _container(container: Container, known: Mapping[int, str]) -> ContainerSeen:
         certificate = container.certificate
     except BadData:
         certificate = None
-    return ContainerSeen(known.get(container.index, container.name), where, key, certificate)
+    return ContainerSeen(known.get(container.index, container.name), where, key, certificate, _evidence(container))
+
+
+def _evidence(container: Container) -> str:
+    """Why the container's certificate is believed."""
+    file = files.certificate_file(container.key_spec, container.index)
+    names = (f"certificate {container.entry.reference}", f"{files.DIRECTORY_BASE_CSP}/{file}")
+    return next((item.sentence for item in container.card.evidence() if item.what in names), "")

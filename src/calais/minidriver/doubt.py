@@ -29,3 +29,8 @@ class Doubt:
     def cached(self) -> list[CachedObject]:
         """What is remembered of the card now, without an exchange."""
         return []
+
+    @property
+    def counters_trusted(self) -> bool:
+        """Whether the card's freshness counters were never caught lying; no exchange."""
+        return True

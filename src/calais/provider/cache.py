@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from calais.cards.keeping import KEEPERS
+from calais.cards.keeping import KEEPERS, names_in
 from calais.minidriver.api import Minidriver
-from calais.minidriver.memo import Basis, CachedObject, CacheMode
+from calais.minidriver.memo import Basis, CachedObject, CacheMode, KeptCard
 
 OF_PROPERTY = {1: CacheMode.GLOBAL, 2: CacheMode.SESSION, 3: CacheMode.NONE}
 LIMIT, AS_CARD = "cache.mode", "card"
@@ -91,3 +91,20 @@ def explain(item: CachedObject) -> Explanation:
     when = f"read {read:%Y-%m-%d %H:%M:%S} UTC, " if read and item.basis is not Basis.READ else ""
     sentence = f"{when}{proof}"
     return Explanation(item.what, item.size, read, item.basis.value, item.holds, item.hits, sentence)
+
+
+def explain_kept(card: KeptCard) -> list[Explanation]:
+    """Why the objects that wait for ``card`` are not believed yet."""
+    names = names_in(card)
+    return [
+        explain(
+            CachedObject(
+                names.get(item.name, item.name),
+                None if item.content is None else item.length,
+                item.read_at,
+                Basis.RESTORED,
+                item.hits,
+            )
+        )
+        for item in card.objects
+    ]

@@ -212,6 +212,11 @@ class Card:
         values = self.policy.values()
         return self.run(lambda driver: mode_of(values, driver))
 
+    @property
+    def counters_trusted(self) -> bool:
+        """Whether the card's freshness counters were never caught lying."""
+        return self.run(lambda driver: driver.counters_trusted)
+
     # --- PINs ---
 
     def pin_status(self, pin_id: int = Role.USER) -> PinStatus:

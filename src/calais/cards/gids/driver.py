@@ -141,6 +141,10 @@ class GidsMinidriver(GidsAdministration, Minidriver):
         """As ``authenticate``, for the user's PIN."""
         gids_pins.authenticate_at_keypad(self.view, pin_id, keypad)
 
+    def check_pin(self, pin_id: int, pin: Pin) -> None:
+        """PIN and PUK have 4 to 16 bytes."""
+        gids_pins.check(pin_id, pin)
+
     def deauthenticate(self, pins: int) -> None:
         """One exchange; whichever PINs are named, all authentication ends."""
         gids_pins.deauthenticate(self.view, pins)
@@ -313,6 +317,11 @@ class GidsMinidriver(GidsAdministration, Minidriver):
     def cached(self) -> list[CachedObject]:
         """See ``keeping``."""
         return keeping.cached(self.memo, self.view.now)
+
+    @property
+    def counters_trusted(self) -> bool:
+        """See ``confirming``."""
+        return not self.memo.facts.get(keeping.DISTRUSTED)
 
     # --- using keys --------------------------------------------------------------------------------------------------
 
