@@ -91,6 +91,12 @@ def offers(view: CardView, feature: CardStatus) -> bool:
     return bool(known & feature)
 
 
+def check(pin_id: int, pin: Pin) -> None:
+    """Raise when no PIN or PUK looks like ``pin``; the card is not asked (see ``edge.check_pin``)."""
+    if pin_id in (Role.USER, PUK):
+        edge.check_pin(pin)
+
+
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
