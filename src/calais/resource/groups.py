@@ -155,6 +155,7 @@ class Groups:
             book.forget(alias)
             book.aliases[alias] = reader
             self._save(book)
+            self._arrivals(book)
 
     def forget(self, reader: str) -> None:
         """Forget an alias (SCardForgetReader).
