@@ -90,16 +90,21 @@ def generate(container: Container, key_spec: int, size_bits: int = 0) -> Contain
 
     Raises:
         WinError: as ``make_key``; ``NTE_BAD_LEN`` comes before the PIN.
-        Unsupported: the card does not generate keys.
+        Unsupported: the card does not generate keys, and policy ``RequireOnCardPrivateKeyGen`` says that it must.
     """
     return make_key(container, rsa_order(container.card, key_spec, size_bits))
 
 
 def rsa_order(card: Card, key_spec: int, size_bits: int = 0) -> KeyOrder:
-    """The order for an RSA key that ``card`` is to generate; arguments and errors as ``generate``."""
+    """The order for an RSA key that ``card`` is to have; arguments and errors as ``generate``.
+
+    A key that the card cannot generate is made here and loaded, unless policy ``RequireOnCardPrivateKeyGen`` forbids it.
+    """
     bits = size_bits or card.policy.default_key_length_bits
     check_generation(card, key_spec, bits)
-    return KeyOrder(f"RSA{bits}", purpose=purpose_of(key_spec))
+    if card.run(lambda driver: driver.capabilities().key_gen):
+        return KeyOrder(f"RSA{bits}", purpose=purpose_of(key_spec))
+    return KeyOrder(key=rsa.generate_private_key(65537, bits), purpose=purpose_of(key_spec))
 
 
 def check_generation(card: Card, key_spec: int, size_bits: int) -> None:
@@ -108,8 +113,9 @@ def check_generation(card: Card, key_spec: int, size_bits: int) -> None:
     def job(driver: Minidriver) -> None:
         if driver.read_only:
             raise read_only_card(card.label)
-        if not driver.capabilities().key_gen:
-            raise Unsupported(detail=f"{card.label} does not generate keys")
+        if not driver.capabilities().key_gen and card.policy.require_on_card_generation:
+            step = "set RequireOnCardPrivateKeyGen = 0 in the policy file, and it is made here"
+            raise Unsupported(detail=f"{card.label} does not generate keys", next_step=step)
         if f"RSA{size_bits}" not in driver.key_algorithms or not _is_offered(driver, key_spec, size_bits):
             raise WinError.of(Code.NTE_BAD_LEN, f"{card.label} has no RSA keys of {size_bits} bits")
 
