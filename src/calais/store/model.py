@@ -363,3 +363,4 @@ class Kind(NamedTuple, Generic[C]):
 
 CERTIFICATES: Kind[CertificateContext] = Kind(CERTIFICATE, CertificateContext)
 CRLS: Kind[CRLContext] = Kind(CRL, CRLContext)
+CTLS: Kind[Context] = Kind(CTL, Context)

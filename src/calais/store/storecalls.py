@@ -12,7 +12,7 @@ from calais.store import control, saving
 from calais.store.calls import store_of
 from calais.store.collections import Collection
 from calais.store.locations import LOCATION_NAMES, location_of
-from calais.store.model import CERTIFICATES, CRLS, C, Element, Kind
+from calais.store.model import CERTIFICATES, CRLS, CTLS, C, Element, Kind
 from calais.store.opening import Stores
 from calais.store.stores import Store
 from calais.win.codes import Code
@@ -107,6 +107,7 @@ def update_store(target: object, model: object) -> None:
     mirror, original = store_of(target), store_of(model)
     _mirror(CERTIFICATES, mirror, original)
     _mirror(CRLS, mirror, original)
+    _mirror(CTLS, mirror, original)
 
 
 def _mirror(kind: Kind[C], mirror: Store, original: Store) -> None:
