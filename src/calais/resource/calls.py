@@ -227,8 +227,7 @@ def connect(context: object, reader: object, share: object, protocols: object) -
     owner = _context(context)
     mode, wanted = _sharing(share, protocols)
     handle = owner.connect(_name(reader, "szReader"), mode, wanted)
-    with handle.used() as connection:
-        return handle, connection.protocol
+    return handle, handle.looked_at().protocol
 
 
 def reconnect(card: object, share: object, protocols: object, initialization: object) -> int:
@@ -258,8 +257,7 @@ def end(card: object, disposition: object) -> None:
 def status(card: object) -> CardStatus:
     """SCardStatus."""
     handle = _card(card)
-    with handle.used() as connection:
-        return CardStatus([handle.reader], *connection.condition())
+    return CardStatus([handle.reader], *handle.looked_at().condition())
 
 
 def transmit(card: object, pci: object, command: object) -> bytes:
@@ -269,9 +267,9 @@ def transmit(card: object, pci: object, command: object) -> bytes:
     data = _data(command, "pbSendBuffer")
     if not COMMAND_MIN <= len(data) <= COMMAND_MAX:
         raise BadParameter(detail=f"a command has {COMMAND_MIN} … {COMMAND_MAX} bytes, not {len(data)}")
-    with handle.used() as connection:
-        if wanted and connection.protocol and wanted != connection.protocol:
-            raise WinError.of(Code.SCARD_E_PROTO_MISMATCH, f"the active protocol is {connection.protocol}")
+    active = handle.looked_at().protocol
+    if wanted and active and wanted != active:
+        raise WinError.of(Code.SCARD_E_PROTO_MISMATCH, f"the active protocol is {active}")
     return handle.transmit(data)
 
 
@@ -280,24 +278,21 @@ def control(card: object, code: object, data: object) -> bytes:
     handle = _card(card)
     number = _number(code, "dwControlCode")
     given = b"" if data is None else _data(data, "lpInBuffer")
-    with handle.used() as connection:
-        return connection.control(number, given)
+    return handle.looked_at().control(number, given)
 
 
 def get_attribute(card: object, attribute: object) -> Value:
     """SCardGetAttrib."""
     handle = _card(card)
     number = _number(attribute, "dwAttrId")
-    with handle.used() as connection:
-        return typed(number, connection.attribute(number))
+    return typed(number, handle.looked_at().attribute(number))
 
 
 def set_attribute(card: object, attribute: object, value: object) -> None:
     """SCardSetAttrib."""
     handle = _card(card)
     number = _number(attribute, "dwAttrId")
-    with handle.used() as connection:
-        connection.set_attribute(number, checked(number, value) if number in SETTABLE else b"")
+    handle.looked_at().set_attribute(number, checked(number, value) if number in SETTABLE else b"")
 
 
 # --- the card database -----------------------------------------------------------------------------------------------

@@ -38,6 +38,13 @@ class PoweredCard:
         self._lock = home.lock(card)
         self._token = secrets.token_hex(8).encode()
         self._kept = False
+        self._used = False
+        self._first = 0
+
+    @property
+    def resets(self) -> int:
+        """How often the card was reset, or powered up afresh, since this process first used it."""
+        return self.card.resets - self._first
 
     def lock(self, timeout_s: float, check: Callable[[], None]) -> None:
         """Take the card from other processes; powered up afresh when one of them has had it.
@@ -56,6 +63,8 @@ class PoweredCard:
             if self._lock.read() != self._token:
                 self.card.power_cycle()
                 self._lock.write(self._token)
+                self._first += not self._used
+            self._used = True
         except BaseException:
             self._lock.give()
             raise
@@ -122,12 +131,12 @@ class FileTransport:
     @property
     def epoch(self) -> int:
         """Changes whenever anybody else used, reset or power-cycled the card, and with our own reset."""
-        return self._card.exchanges_total - self._own + self._card.resets
+        return self._card.exchanges_total - self._own + self._powered.resets
 
     @property
     def resets(self) -> int:
         """How often the card was reset or powered up, as this process knows."""
-        return self._card.resets
+        return self._powered.resets
 
     @property
     def present(self) -> bool:

@@ -79,6 +79,16 @@ class SCardHandle:
                     raise invalid_handle() from error
                 raise
 
+    def looked_at(self) -> Connection:
+        """The connection, for a question that no exchange answers: it need not wait for those that do.
+
+        Raises:
+            WinError: ERROR_INVALID_HANDLE.
+        """
+        if not self.is_open:
+            raise invalid_handle()
+        return self._connection
+
     def disconnect(self, disposition: int) -> None:
         """End the transaction and the connection (SCardDisconnect).
 
