@@ -70,6 +70,8 @@ class CardRsaKey:
         Raises:
             WinError: ``NTE_BAD_DATA``, badly padded; otherwise as ``sign``.
         """
+        if int.from_bytes(block, "big") >= self.public_key.public_numbers().n:
+            raise WinError.of(Code.NTE_BAD_DATA, "the block is not below the modulus of the key")
         with gone_is_bad_keyset(self.container):
             try:
                 return self.container.decrypt(block, how)
