@@ -1,5 +1,7 @@
 """No look reads more than it shows: each goes to an index, whatever the size of the store."""
 
+import re
+
 import certs
 import pytest
 from sqlalchemy import event
@@ -46,13 +48,19 @@ def plans(database, work):
         ]
 
 
+def reads_everything(found):
+    """Steps that go through a table or sort one; a look's own few rows (anon_1) may be gone through."""
+    steps = [step for plan in found for step in plan]
+    return [step for step in steps if ("SCAN" in step and step != "SCAN anon_1") or "TEMP B-TREE" in step]
+
+
 @pytest.mark.parametrize("index", INDEXES, ids=lambda index: index.value if index else "enumeration")
 @pytest.mark.parametrize("below", [None, 50], ids=["first", "next"])
 def test_every_find_goes_to_its_index(database, index, below):
     lookup = Lookup(index, b"x" * 16) if index else None
     found = plans(database, lambda look: look.rows(below, 64, lookup))
     assert any(f"USING INDEX {INDEXES[index]}" in step for plan in found for step in plan), found
-    assert not [step for plan in found for step in plan if "SCAN" in step or "TEMP B-TREE" in step], found
+    assert reads_everything(found) == []
 
 
 def test_counting_reads_the_index_alone(database):
@@ -64,6 +72,6 @@ def test_counting_reads_the_index_alone(database):
 def test_opening_a_store_and_its_properties_use_indexes(database):
     found = plans(database, lambda look: look.rows(None, 3))
     steps = [step for plan in found for step in plan]
-    assert any("SEARCH store USING INDEX" in step for step in steps)
+    assert any(re.search("SEARCH store USING (COVERING )?INDEX", step) for step in steps)
     assert any("SEARCH property USING INDEX" in step for step in steps)
-    assert not [step for step in steps if "SCAN" in step]
+    assert reads_everything(found) == []

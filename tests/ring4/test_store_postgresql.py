@@ -213,7 +213,8 @@ def test_a_store_that_another_program_holds_is_busy_and_others_are_not(url):
 
 def test_a_deadlock_is_tried_again(postgres, url):
     """Another session inserts a setting by hand, then wants the lock that we hold while we want its row."""
-    settings = base(url).settings()
+    postgres.run(f"ALTER DATABASE {database_in(url)} SET deadlock_timeout = '2s'")  # ours looks after the other waits
+    settings = base(url, busy_timeout_s=60).settings()
     settings.put("card", "a", b"1")
     with postgres.connect(database_in(url)) as other, other.transaction():
         other.execute("UPDATE setting SET value = '2' WHERE name = 'a'")
@@ -224,7 +225,7 @@ def test_a_deadlock_is_tried_again(postgres, url):
         [(lock,)] = postgres.run(
             "SELECT (classid::bigint << 32) + objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted"
         )
-        other.execute("SET LOCAL deadlock_timeout = '10s'")
+        other.execute("SET LOCAL deadlock_timeout = '60s'")
         other.execute("SELECT pg_advisory_xact_lock(%s)", (lock,))
     waiting.join()
     assert settings.get("card", "a") == b"3"

@@ -80,8 +80,8 @@ class _Page(NamedTuple):
     rows: list[Row] = []  # noqa: RUF012 - never changed
 
     def covers(self, key: int, lookup: Lookup | None) -> bool:
-        """Whether the next row below ``key`` is in it."""
-        if not self.rows or lookup != self.lookup or key <= self.rows[-1].key:
+        """Whether the next row below ``key`` is in it; below a page that is not full there is none."""
+        if not self.rows or lookup != self.lookup or (key <= self.rows[-1].key and len(self.rows) == PAGE):
             return False
         return key <= self.rows[0].key + 1 or (self.start is not None and key <= self.start)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -53,37 +55,83 @@ class Transactions(Protocol):
         """See ``database.SqlDatabase``."""
 
 
+# Statements are made once: what SQLAlchemy has seen before, it need not think about.
+_ID_OF_STORE = (
+    sa.select(stores.c.id)
+    .where(
+        stores.c.account == sa.bindparam("account"),
+        stores.c.location == sa.bindparam("location"),
+        stores.c.folded == sa.bindparam("folded"),
+    )
+    .scalar_subquery()
+)
+_IN_STORE = sa.and_(certificates.c.store_id == _ID_OF_STORE, certificates.c.account == sa.bindparam("account"))
+_COUNT = sa.select(sa.func.count()).select_from(
+    sa.select(certificates.c.id)
+    .where(_IN_STORE, certificates.c.kind == sa.bindparam("kind"))
+    .limit(sa.bindparam("most"))
+    .subquery()
+)
+
+
+def _make_query(index: Index | None, *, below: bool) -> sa.Select[Any]:
+    """The newest rows, those under a digest or of a kind, each with its properties: a row for each property."""
+    chosen = sa.select(certificates.c.id, certificates.c.encoded).where(_IN_STORE)
+    if index is None:
+        chosen = chosen.where(certificates.c.kind == sa.bindparam("kind"))
+    else:
+        chosen = chosen.where(certificates.c[index.value] == sa.bindparam("digest"))
+    if below:
+        chosen = chosen.where(certificates.c.id < sa.bindparam("below"))
+    some = chosen.order_by(certificates.c.id.desc()).limit(sa.bindparam("most")).subquery()
+    of_it = sa.and_(properties.c.certificate_id == some.c.id, properties.c.account == sa.bindparam("account"))
+    columns = (some.c.id, some.c.encoded, properties.c.prop_id, properties.c.value)
+    return sa.select(*columns).select_from(some.outerjoin(properties, of_it))
+
+
+_QUERIES = MappingProxyType(
+    {(index, below): _make_query(index, below=below) for index in (None, *Index) for below in (False, True)}
+)
+
+
 class Look:
     """See the module."""
 
     def __init__(self, connection: Connection, place: Place) -> None:
         self._connection = connection
         self._place = place
-        found = connection.execute(sa.select(stores.c.id, stores.c.change).where(place.is_it)).first()
-        self._id, self._change = (int(found.id), int(found.change)) if found else (0, 0)
+        self._where = {"account": place.account, "location": place.location, "folded": place.folded}
         self._changed = False
-        self._in_store = sa.and_(certificates.c.store_id == self._id, certificates.c.account == place.account)
+
+    @cached_property
+    def _store(self) -> tuple[int, int]:
+        """Id and counter of the store; zeros for one that is not there."""
+        found = self._connection.execute(sa.select(stores.c.id, stores.c.change).where(self._place.is_it)).first()
+        return (int(found.id), int(found.change)) if found else (0, 0)
+
+    @property
+    def _in_store(self) -> sa.ColumnElement[bool]:
+        return sa.and_(certificates.c.store_id == self._store[0], certificates.c.account == self._place.account)
 
     def count(self, limit: int, kind: int = CERTIFICATE) -> int:
         """See ``api.Reading``."""
-        some = sa.select(certificates.c.id).where(self._in_store, certificates.c.kind == kind).limit(limit).subquery()
-        return int(self._connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+        return int(self._connection.execute(_COUNT, {**self._where, "kind": kind, "most": limit}).scalar_one())
 
     def change(self) -> int:
         """The store's counter under its id, which is never used again: a store made anew differs too."""
-        return (self._id << 40) + self._change
+        return (self._store[0] << 40) + self._store[1]
 
     def rows(self, below: int | None, limit: int, lookup: Lookup | None = None, kind: int = CERTIFICATE) -> list[Row]:
         """See ``api.Reading``."""
-        query = sa.select(certificates.c.id, certificates.c.encoded).where(self._in_store)
-        if below is not None:
-            query = query.where(certificates.c.id < below)
-        if lookup is not None:
-            query = query.where(certificates.c[lookup.kind.value] == filing.filed(lookup.digest, kind))
-        else:
-            query = query.where(certificates.c.kind == kind)
-        found = self._connection.execute(query.order_by(certificates.c.id.desc()).limit(limit)).all()
-        return self._with_properties([(int(each.id), bytes(each.encoded)) for each in found], kind)
+        query = _QUERIES[lookup.kind if lookup else None, below is not None]
+        digest = filing.filed(lookup.digest, kind) if lookup else b""
+        values = {**self._where, "kind": kind, "digest": digest, "below": below, "most": limit}
+        rows: dict[int, Row] = {}
+        for key, encoded, prop_id, value in self._connection.execute(query, values):
+            row = rows.get(key) or rows.setdefault(key, Row(int(key), bytes(encoded), {}, kind))
+            if prop_id is not None:
+                row.properties[prop_id] = bytes(value)
+        return [rows[key] for key in sorted(rows, reverse=True)]
 
     def get(self, identity: bytes, kind: int = CERTIFICATE) -> Row | None:
         """See ``api.Writing``."""
@@ -124,7 +172,7 @@ class Look:
     @property
     def _common(self) -> dict[str, object]:
         """What all rows of this store have."""
-        return {"store_id": self._id, "account": self._place.account}
+        return {"store_id": self._store[0], "account": self._place.account}
 
     def alter(self, identity: bytes, changes: Mapping[int, bytes | None], kind: int = CERTIFICATE) -> bool:
         """See ``api.Writing``."""
@@ -150,12 +198,10 @@ class Look:
         """The store exists, and its counter rises once in this transaction."""
         if self._changed:
             return
-        if not self._id:
-            self._id = make_store(self._connection, self._place)
-            self._in_store = sa.and_(certificates.c.store_id == self._id, certificates.c.account == self._place.account)
-        self._change += 1
+        key, change = self._store
+        self._store = (key or make_store(self._connection, self._place), change + 1)
         self._changed = True
-        self._connection.execute(sa.update(stores).where(self._place.is_it).values(change=self._change))
+        self._connection.execute(sa.update(stores).where(self._place.is_it).values(change=change + 1))
 
     def _file_anew(self, row: Row, identity: bytes, changes: Mapping[int, bytes | None]) -> None:
         """A property that certificates are found by changes; a certificate that has the new identity gives way."""
@@ -170,15 +216,6 @@ class Look:
     def _delete(self, *filed: bytes) -> bool:
         chosen = sa.and_(self._in_store, certificates.c[Index.SHA1.value].in_(filed))
         return self._connection.execute(sa.delete(certificates).where(chosen)).rowcount > 0
-
-    def _with_properties(self, found: Sequence[tuple[int, bytes]], kind: int) -> list[Row]:
-        """Rows in the order of ``found``."""
-        rows = {key: Row(key, encoded, {}, kind) for key, encoded in found}
-        columns = (properties.c.certificate_id, properties.c.prop_id, properties.c.value)
-        query = sa.select(*columns).where(self._owned(*rows))
-        for certificate_id, prop_id, value in self._connection.execute(query) if rows else ():
-            rows[certificate_id].properties[prop_id] = bytes(value)
-        return list(rows.values())
 
     def _owned(self, *keys: int) -> sa.ColumnElement[bool]:
         """The condition on a row of ``properties``."""
