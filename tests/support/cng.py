@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from certs import make
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from calais.testing import virtual_gids
 from calais.win.errors import WinError
 from calais.winapi.ncrypt import (
     MS_SMART_CARD_KEY_STORAGE_PROVIDER,
@@ -77,3 +81,35 @@ def names(provider, scope=None, flags=0):
         found.append(item)
     assert code_of(NCryptEnumKeys, provider, scope, state, flags) == NTE_NO_MORE_ITEMS
     return found
+
+
+# --- cards ---
+
+
+def p256(number=1):
+    return ec.derive_private_key(0x10_0000 + number, ec.SECP256R1())
+
+
+def certified(key, **usage):
+    more = []
+    if usage:
+        off = dict.fromkeys(
+            (
+                "digital_signature",
+                "content_commitment",
+                "key_encipherment",
+                "data_encipherment",
+                "key_agreement",
+                "key_cert_sign",
+                "crl_sign",
+                "encipher_only",
+                "decipher_only",
+            ),
+            False,
+        )
+        more = [x509.KeyUsage(**{**off, **usage})]
+    return x509.load_der_x509_certificate(make(key=key, extensions=more))
+
+
+def gids(*rows, **options):
+    return virtual_gids(keys=[(name, spec, key, None) for name, spec, key in rows], **options)
