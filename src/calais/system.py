@@ -363,7 +363,6 @@ class System:
         out again whose card or logon is over, as policy has it; what was done.
 
         Raises:
-            BadData: the roots of a card cannot be read.
             WinError: the store cannot be opened.
         """
         from calais.apps.propagation.roots import logon_id, propagate_roots  # noqa: PLC0415

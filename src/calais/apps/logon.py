@@ -1,6 +1,6 @@
 """Which certificates of a card a logon would offer, how each is called there, and why others are not. Pure.
 
-A certificate is offered when it is within its validity, its key may be exchanged (AT_KEYEXCHANGE) and signs, it names a
+A certificate is offered when it is within its validity, its key is an RSA key of AT_KEYEXCHANGE and signs, it names a
 user (UPN), and it is meant for smart card logon. Policy values, one for each, take the limits away.
 
 Source: Microsoft, "Smart card sign-in flow in Windows" and "Smart Card Group Policy and Registry Settings".
@@ -89,7 +89,7 @@ def _is_not_just_for_logon(one: Candidate, now: datetime) -> bool:
 LIMITS: tuple[tuple[Judge, str, str, str], ...] = (
     (_is_outside, "outside its validity", "allow_time_invalid", "AllowTimeInvalidCertificates"),
     (
-        lambda one, _: one.key_spec == AT_SIGNATURE,
+        lambda one, _: one.key_spec == AT_SIGNATURE and not one.is_ec,  # elliptic keys have another limit
         "a key for signatures only (AT_SIGNATURE)",
         "allow_signature_only_keys",
         "AllowSignatureOnlyKeys",

@@ -17,7 +17,7 @@ from calais.provider.card import Card
 from calais.provider.policy import Policy
 from calais.store.objects import CertificateStore
 from calais.store.pkcs7 import parse_certificates
-from calais.win.errors import BadData, NotFound
+from calais.win.errors import BadData, NotAuthenticated, NotFound
 from calais.win.flags.crypt32 import AddDisposition, PropId
 from calais.win.structs import SmartCardRootInfo
 
@@ -35,7 +35,6 @@ def propagate_roots(cards: Sequence[Card], store: CertificateStore, policy: Poli
         luid: which logon this is (see ``logon_id``).
 
     Raises:
-        BadData: a card's ``msroots`` cannot be read; nothing was written.
         WinError: what the cards and the store do.
     """
     found = [root for card in cards for root in roots_of(card)] if policy.propagation_roots else []
@@ -47,9 +46,14 @@ def propagate_roots(cards: Sequence[Card], store: CertificateStore, policy: Poli
 
 
 def roots_of(card: Card) -> Iterator[RootOnCard]:
-    """The certificates of the card's ``msroots``, if it has that file."""
-    data = card.run(_read)
-    for item in parse_certificates(data) if data else ():
+    """The certificates of the card's ``msroots``, if it has that file and everybody may read it."""
+    try:
+        data = card.run(_read)
+        items = parse_certificates(data) if data else []
+    except BadData as error:
+        yield RootOnCard(b"", b"", card.card_id, f"the roots of {card.label} cannot be read: {error.detail}")
+        return
+    for item in items:
         sha1 = hashlib.sha1(item.encoded, usedforsecurity=False).digest()
         yield RootOnCard(sha1, item.encoded, card.card_id, _problem(item.encoded))
 
@@ -57,7 +61,7 @@ def roots_of(card: Card) -> Iterator[RootOnCard]:
 def _read(driver: Minidriver) -> bytes:
     try:
         return driver.read_file(DIRECTORY, FILE_ROOTS) if FILE_ROOTS in driver.enum_files(DIRECTORY) else b""
-    except NotFound:
+    except (NotFound, NotAuthenticated):
         return b""
 
 
