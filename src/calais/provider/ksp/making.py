@@ -278,9 +278,18 @@ def delete(key: NCryptKey, *, silent: bool) -> None:
         WinError: ``NTE_BAD_KEYSET``, the container is gone; and as ``PinBroker.perform``. The handle stays.
     """
     if key.place is not None and key.place.container is not None and key.draft is None:
+        key.place.card.run(_check_deletion)
         with errors.on_card():
             containeradmin.delete_container(key.place.container.seen_by(key.caller(silent=silent)))
     key.close()
+
+
+def _check_deletion(driver: Minidriver) -> None:
+    """On cards whose keys are their issuer's (PIV), programs delete none, even where they could make them."""
+    if driver.changed_by == Role.ADMIN:
+        raise Unsupported(
+            detail="the keys of this card are not for programs to delete", next_step="calais card delete does it"
+        )
 
 
 USAGE_BY_SPEC = {flags.AT_KEYEXCHANGE: 3, flags.AT_SIGNATURE: flags.NCRYPT_ALLOW_SIGNING_FLAG}
