@@ -42,6 +42,7 @@ FINDS = 300
 ENUMERATED = 5_000
 SINGLE_ADDS = 50
 PROCESSES = 5
+BATCHED = 200
 ISSUERS = 100
 GOAL = 2.0
 
@@ -227,6 +228,16 @@ def fill_nss(folder: Path, template: Template, start: int, end: int, tick: Calla
     return (time.perf_counter() - begun) / (end - start)
 
 
+def batched(folder: Path, size: int) -> float:
+    """Seconds for each of many finds in one process."""
+    numbers = random.Random(size).sample(range(size), BATCHED)
+    batch = folder / "batch"
+    batch.write_text("".join(f"-L -n person{number}\n" for number in numbers))
+    begun = time.perf_counter()
+    certutil(folder, "-B", "-i", str(batch))
+    return (time.perf_counter() - begun) / BATCHED
+
+
 def median_process(run: Callable[[int], object], size: int) -> float:
     """The median of the seconds of a process for each of some certificates."""
     spent = []
@@ -262,6 +273,7 @@ def measure_nss(template: Template, most: int, bar: Progress) -> list[Result]:
                     size,
                     {
                         "certutil: add, each": each,
+                        "certutil -L -n, each of many": batched(folder, size),
                         "certutil -L -n, a process": median_process(
                             lambda number: certutil(folder, "-L", "-n", f"person{number}"), size
                         ),
