@@ -20,9 +20,11 @@ from calais.win.errors import CardRemoved, Unsupported, WinError
 from calais.win.flags import (
     SCARD_CTL_CODE,
     SCARD_LEAVE_CARD,
+    SCARD_NEGOTIABLE,
     SCARD_PROTOCOL_RAW,
     SCARD_RESET_CARD,
     SCARD_SHARE_DIRECT,
+    SCARD_SPECIFIC,
     SCARD_STATE_EMPTY,
     SCARD_STATE_EXCLUSIVE,
     SCARD_STATE_INUSE,
@@ -140,7 +142,9 @@ class RealConnection:
         """See ``Connection``."""
         self._call("EndTransaction", self._handle, disposition)
         self.depth = max(0, self.depth - 1)
-        self.epoch += disposition != SCARD_LEAVE_CARD
+        if disposition != SCARD_LEAVE_CARD and not self.depth:
+            with suppress(WinError):  # outside Windows a handle must take note of its own reset, too
+                self.reconnect(*self._agreed, SCARD_LEAVE_CARD)
 
     def transmit(self, command: bytes) -> bytes:
         """See ``Connection``."""
@@ -162,7 +166,10 @@ class RealConnection:
         sizes = abi.DWORD(256), abi.DWORD(abi.ATR_BUFFER)
         state, protocol = abi.DWORD(), abi.DWORD()
         self._call("Status", self._handle, name, sizes[0], state, protocol, atr, sizes[1])
-        return CardCondition(_state(state.value), self.protocol, atr.raw[: sizes[1].value])
+        shown = _state(state.value)
+        if self.protocol and shown == SCARD_NEGOTIABLE:  # pcsc-lite goes on to call it so once a protocol is agreed
+            shown = SCARD_SPECIFIC
+        return CardCondition(shown, self.protocol, atr.raw[: sizes[1].value])
 
     def control(self, code: int, data: bytes) -> bytes:
         """See ``Connection``."""
