@@ -13,7 +13,7 @@ from calais.provider.caller import Caller
 from calais.provider.csp.providers import RsaSizes
 from calais.win.codes import Code
 from calais.win.errors import WinError
-from calais.win.flags import CRYPT_ARCHIVABLE, CRYPT_EXPORTABLE
+from calais.win.flags import CRYPT_EXPORTABLE
 
 PUBLIC_EXPONENT = 65537
 DEFAULT_BITS = 1024
@@ -147,7 +147,7 @@ class MemorySlots:
 
     def import_private(self, key: rsa.RSAPrivateKey, key_spec: int, flags: int) -> MemoryRsaKey:
         """Put a key into a slot, in place of the one that was there."""
-        made = MemoryRsaKey(key, key_spec, exportable=bool(flags & (CRYPT_EXPORTABLE | CRYPT_ARCHIVABLE)))
+        made = MemoryRsaKey(key, key_spec, exportable=bool(flags & CRYPT_EXPORTABLE))
         self._keys[key_spec] = made
         return made
 

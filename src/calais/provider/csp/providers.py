@@ -18,10 +18,9 @@ from calais.win.errors import WinError
 Letter = Literal["B", "P", "E"]
 Row = TypeVar("Row", bound=Algorithm)
 
-KEY_FLAGS = flags.CRYPT_EXPORTABLE | flags.CRYPT_USER_PROTECTED | flags.CRYPT_ARCHIVABLE
-SESSION_FLAGS = (
-    flags.CRYPT_EXPORTABLE | flags.CRYPT_USER_PROTECTED | flags.CRYPT_CREATE_SALT | flags.CRYPT_NO_SALT
-)  # fmt: skip
+SALT_FLAGS = flags.CRYPT_CREATE_SALT | flags.CRYPT_NO_SALT  # RSA keys have none, and the flags no effect
+SESSION_FLAGS = flags.CRYPT_EXPORTABLE | flags.CRYPT_USER_PROTECTED | SALT_FLAGS
+KEY_FLAGS = SESSION_FLAGS | flags.CRYPT_ARCHIVABLE
 BLOBS = frozenset({flags.PUBLICKEYBLOB, flags.PRIVATEKEYBLOB, flags.SIMPLEBLOB, flags.PLAINTEXTKEYBLOB})
 # Entry points of Windows' table that the Personal CSP has not, by the last part of their names.
 NOT_IN_PERSONAL = frozenset({"DeriveKey", "DuplicateKey", "HashSessionKey", "DuplicateHash"})
@@ -124,7 +123,7 @@ PERSONAL = Provider(
     absent=NOT_IN_PERSONAL,
     hash_data_flags=0,
     hash_settable=frozenset({flags.HP_HASHVAL}),
-    key_flags=flags.CRYPT_USER_PROTECTED,
+    key_flags=flags.CRYPT_USER_PROTECTED | SALT_FLAGS,
     key_needs=flags.CRYPT_USER_PROTECTED,
     machine_keyset=False,
 )
