@@ -260,6 +260,14 @@ def test_a_new_container_goes_to_the_first_card_that_lacks_the_name(system):
         acquire(NAME, NEW)
 
 
+def test_a_new_container_goes_past_a_piv_card_that_is_the_issuers(system):
+    system.insert(piv(management_key=bytes(range(24))), READER)
+    system.insert(gids(), OTHER)
+    for text in ("fresh", None):
+        with acquire(text, NEW) as handle:
+            assert api.CryptGetProvParam(handle, api.PP_SMARTCARD_READER) == OTHER
+
+
 def test_a_new_container_goes_past_read_only_and_full_cards(system):
     system.insert(gids(read_only=True), READER)
     keys = [(f"c{number}", 3, key_of(), None) for number in range(124)]

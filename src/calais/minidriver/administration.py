@@ -70,6 +70,11 @@ class Administration:
         """
         absent("naming a place for a key")
 
+    @property
+    def admits_user(self) -> bool:
+        """Whether programs may change keys and certificates in the name of the user, by the PIN alone."""
+        return True
+
     def admit_user(self) -> None:
         """Get ready for the changes that programs make in the name of the user, by the PIN alone; changes nothing.
 

@@ -205,7 +205,7 @@ _WEIGHT: tuple[int, ...] = (Code.NTE_TOKEN_KEYSET_STORAGE_FULL, Code.SCARD_E_REA
 
 
 def _full_or_closed(driver: Minidriver, label: str) -> WinError | None:
-    if driver.read_only:
+    if driver.read_only or not driver.admits_user:
         return read_only_card(label)
     if driver.free_space().key_containers_available == 0:
         return storage_full(label)
@@ -299,6 +299,11 @@ class Lease:
 
     def __init__(self, give_back: Callable[[], None] | None) -> None:
         self._give_back = give_back
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is anything to give back."""
+        return self._give_back is not None
 
     def close(self) -> None:
         """Give it back; harmless when repeated."""

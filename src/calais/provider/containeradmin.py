@@ -44,7 +44,7 @@ def create_container(card: Card, name: str = "") -> Container:
     """
     with _in_providers_words(card):
         return _change(
-            card, "make a container", lambda driver: _entered(card, driver, driver.new_container(name or None))
+            card, "make a container", lambda driver: entered(card, driver, driver.new_container(name or None))
         )
 
 
@@ -62,7 +62,7 @@ def make_key(container: Container, order: KeyOrder) -> Container:
 
     def job(driver: Minidriver) -> Container:
         _refuse_other_use(entry_of(driver, container), order.purpose)
-        return _entered(card, driver, driver.container(driver.make_key(index, order)))
+        return entered(card, driver, driver.container(driver.make_key(index, order)))
 
     verb = "make a key" if order.key is None else "load a key"
     with _in_providers_words(card):
@@ -225,7 +225,7 @@ def change_file(card: Card, purpose: str, job: Callable[[Minidriver], T]) -> T:
 
 def _change(card: Card, purpose: str, job: Callable[[Minidriver], T]) -> T:
     def admitted(driver: Minidriver) -> T:
-        if driver.read_only:
+        if driver.read_only or not driver.admits_user:
             raise read_only_card(card.label)
         driver.admit_user()
         driver.memo.container_changes += 1
@@ -262,7 +262,8 @@ def _refuse_other_use(now: ContainerEntry, purpose: KeyPurpose) -> None:
         )
 
 
-def _entered(card: Card, driver: Minidriver, entry: ContainerEntry) -> Container:
+def entered(card: Card, driver: Minidriver, entry: ContainerEntry) -> Container:
+    """The container of ``card`` that ``entry`` is about."""
     always = entry.pin_id != Role.EVERYONE and is_always(driver.pin_info(entry.pin_id).cache_policy.policy)
     return Container(card, entry, always=always)
 

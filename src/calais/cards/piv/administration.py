@@ -46,6 +46,11 @@ class PivAdministration(Administration):
             writing.generate_key(self.view, slot, writing.ALGORITHM_NAMES[order.algorithm], **rules)
         return index
 
+    @property
+    def admits_user(self) -> bool:
+        """Whether there is a management key that the user may use; up to two exchanges."""
+        return newcontainers.admits_user(self.view)
+
     def admit_user(self) -> None:
         """With the PIN presented, authenticate by the management key that the card keeps for its user."""
         newcontainers.admit_user(self.view)

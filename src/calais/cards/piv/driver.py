@@ -216,10 +216,19 @@ class PivMinidriver(PivAdministration, Minidriver):
         return listing.container(self.view, index)
 
     def index_of(self, name: str) -> int:
-        """The index of a name; of a volatile one, when an enumeration of this insertion made it."""
-        if listing.has_stable_names(self.view):
+        """The index of a name; of a volatile one, when an enumeration of this insertion made it.
+
+        A key without certificate is found by the name of its slot, with one exchange, where the card tells of its keys.
+        """
+        if not listing.has_stable_names(self.view):
+            return listing.index_of_volatile(self.view, name)
+        try:
             return super().index_of(name)
-        return listing.index_of_volatile(self.view, name)
+        except NotFound:
+            index = listing.index_of_key_alone(self.view, name)
+            if index is None:
+                raise
+            return index
 
     def public_key(self, index: int) -> PublicKeyTypes:
         """From generation, else from the certificate, else from the card where it tells."""

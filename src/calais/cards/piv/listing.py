@@ -292,6 +292,15 @@ def _present_name(view: CardView, slot: spec.Slot) -> str:
     return next((name for name, at in names_given if at == INDEX_OF[slot.ref]), None) or _new_name(view, slot)
 
 
+def index_of_key_alone(view: CardView, name: str) -> int | None:
+    """The index of the slot that is called ``name`` and has a key, though no certificate; ``None`` = there is none."""
+    guid = view.chuid().usable_guid
+    for slot in spec.SLOTS:
+        if names.container_name(guid, slot.certificate) == name.casefold():
+            return INDEX_OF[slot.ref] if ask_card(view, slot) is not None else None
+    return None
+
+
 def index_of_volatile(view: CardView, name: str) -> int:
     """The container that an enumeration of this insertion called ``name``.
 

@@ -123,6 +123,12 @@ def remove_container(view: CardView, index: int) -> None:
 # --- the management key ----------------------------------------------------------------------------------------------
 
 
+def admits_user(view: CardView) -> bool:
+    """See ``Administration.admits_user``."""
+    authenticated = spec.REF_MANAGEMENT_KEY in view.tx.volatile.authenticated
+    return authenticated or _is_kept_for_user(view) or _as_delivered(view) is not None
+
+
 def admit_user(view: CardView) -> None:
     """See ``Administration.admit_user``; nothing is sent when the management key is authenticated already."""
     if spec.REF_MANAGEMENT_KEY in view.tx.volatile.authenticated:
@@ -146,12 +152,19 @@ def _more_than_the_pin() -> AccessDenied:
     )
 
 
-def _kept_for_user(view: CardView) -> bytes | None:
-    """The management key in the Printed Information, when the card's administration data say that it is there."""
+def _is_kept_for_user(view: CardView) -> bool:
+    """Whether the card's administration data say that the management key is in the Printed Information."""
     try:
         flags = _inside(view.content(spec.TAG_YUBICO_ADMIN_DATA), TAG_ADMIN_DATA, TAG_ADMIN_FLAGS)
-        if not flags or not flags[0] & FLAG_PROTECTED:
-            return None
+    except BadData:
+        return False
+    return bool(flags and flags[0] & FLAG_PROTECTED)
+
+
+def _kept_for_user(view: CardView) -> bytes | None:
+    if not _is_kept_for_user(view):
+        return None
+    try:
         printed = edge.get_data(view.tx, spec.TAG_PRINTED_INFORMATION)  # a secret: nothing of it is remembered
         content = None if printed is None else tlv.parse_one(printed, spec.TAG_DATA).value
         return _inside(content, TAG_PROTECTED_DATA, TAG_PROTECTED_KEY)

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from calais.minidriver.memo import MAX_NAMES
 from calais.minidriver.pins import Role
 from calais.provider import containeradmin
 from calais.provider.caller import Caller, Face
@@ -202,6 +203,13 @@ class Leases:
 
     held: list[Lease] = field(default_factory=list)
 
+    def hold(self, lease: Lease) -> None:
+        """Take on a name; of very many the oldest is given back, as the card's memory gives it up, too."""
+        if lease.is_live:
+            self.held.append(lease)
+        if len(self.held) > MAX_NAMES:
+            self.held.pop(0).close()
+
     def close(self) -> None:
         """Give them back."""
         for lease in self.held:
@@ -277,7 +285,8 @@ def with_container(order: Order, container: Container) -> CardContext:
     kind = PublicCardSlots if order.mode == CRYPT_VERIFYCONTEXT else CardSlots
     sizes = order.provider.rsa if order.provider.rsa.default else None
     slots = kind(container, sizes=sizes, bound=order.habits.bound)
-    leases = Leases([_lease(order, container)])
+    leases = Leases()
+    leases.hold(_lease(order, container))
     return CardContext(order, slots, card=container.card, container=container, leases=leases)
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 
 from calais.minidriver.api import Minidriver
+from calais.provider import containeradmin
 from calais.provider.caller import Caller
 from calais.provider.card import Card
 from calais.provider.choosing import Choosing
@@ -29,7 +31,7 @@ from calais.resource.slots import ReaderStatus
 from calais.transport.keypad import Keypad
 from calais.win import flags
 from calais.win.codes import Code
-from calais.win.errors import BadData, NoCard, NotFound, WinError
+from calais.win.errors import BadData, BadParameter, NoCard, NotFound, WinError
 
 THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}")
 GUID = re.compile(r"\{([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})\}")
@@ -85,33 +87,39 @@ def _key_id(text: str) -> int | None:
 def _of_key(choosing: Choosing, reader: str, number: int, caller: Caller) -> Container | None:
     """The container whose key has ``number`` on the card in ``reader``, with or without a certificate."""
     (card, *_) = choosing.cards(reader, caller)
-    by_reference = card.run(lambda driver: driver.has_fixed_places)
-    for container in card.refresh(probe_keys=True):
-        reference = int(container.entry.reference, 16) if by_reference else container.index
-        if reference == number and is_rsa(container):
-            choosing.note(card)
-            return container
-    return None
+    found = card.run(partial(_with_key, card, number))
+    if found is None or not is_rsa(found):
+        return None
+    choosing.note(card)
+    return found
+
+
+def _with_key(card: Card, number: int, driver: Minidriver) -> Container | None:
+    try:
+        index = driver.place(f"{number:02X}") if driver.has_fixed_places else number
+        return None if index is None else containeradmin.entered(card, driver, driver.container(index))
+    except (BadParameter, NotFound):
+        return None
 
 
 def _of_certificate(choosing: Choosing, thumbprint: str, caller: Caller) -> Container:
     wanted = bytes.fromhex(thumbprint)
     for card in choosing.cards(None, caller):
-        index = card.run(lambda driver: _index_of_certificate(driver, wanted))
-        if index is not None:
+        found = card.run(partial(_with_certificate, card, wanted))
+        if found is not None:
             choosing.note(card)
-            return next(container for container in card.refresh() if container.index == index)
+            return found
     raise NotFound(Code.NTE_BAD_KEYSET, f"no inserted card has a certificate with SHA-1 {thumbprint}")
 
 
-def _index_of_certificate(driver: Minidriver, wanted: bytes) -> int | None:
+def _with_certificate(card: Card, wanted: bytes, driver: Minidriver) -> Container | None:
     for entry in driver.containers():
         try:
-            der = driver.certificate(entry.index) if entry.has_certificate else None
+            der = driver.certificate(entry.index) if entry.has_certificate and entry.algorithm == "RSA" else None
         except (BadData, NotFound):
             continue
         if der is not None and hashlib.sha1(der, usedforsecurity=False).digest() == wanted:
-            return entry.index
+            return containeradmin.entered(card, driver, entry)
     return None
 
 

@@ -57,7 +57,8 @@ def container_names(context: CspContext) -> list[str]:
     choosing = mine.host.choosing
     cards = [mine.card] if mine.card is not None else choosing.cards(None, mine.caller)
     found = [container for card in cards for container in card.refresh() if is_rsa(container)]
-    mine.leases.held += [choosing.names.issue(container.card, container.name) for container in found]
+    for container in found:
+        mine.leases.hold(choosing.names.issue(container.card, container.name))
     return [container.name for container in found]
 
 
@@ -72,7 +73,8 @@ def size_step(context: CspContext) -> int:
 def _user_store(context: CspContext) -> Store:
     mine, card = on_cards(context), card_of(context)
     found = cardstores.certificates(card)
-    mine.leases.held += [mine.host.choosing.names.issue(card, each.entry.name) for each in found]
+    for each in found:
+        mine.leases.hold(mine.host.choosing.names.issue(card, each.entry.name))
     return cardstores.user_store(found)
 
 
