@@ -136,6 +136,7 @@ class Reader:
         self._kept = kept
         self._mode_of = mode_of
         self._mode = CacheMode.GLOBAL
+        self._judged: Minidriver | None = None
         self.memo = CardMemo(shelf=kept, clock=lambda: self._clock.now().timestamp())
         self._owner_of_memo = Owner(self.memo)
         if kept is not None:
@@ -256,7 +257,8 @@ class Reader:
     def _attempt(self, job: Callable[[Minidriver], T]) -> T:
         try:
             driver = self._driver()
-            self._mode = self._mode_of(driver)
+            if driver is not self._judged:
+                self._judged, self._mode = driver, self._mode_of(driver)
             if self._mode is CacheMode.NONE:
                 keeping.drop(self.memo)
             start = self.counter.exchanges

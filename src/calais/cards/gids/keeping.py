@@ -31,14 +31,17 @@ def mark(atr: bytes, card_id: bytes | None) -> bytes:
 
 def freeze(memo: CardMemo) -> KeptCard | None:
     """What may be kept of the card of ``memo``; ``None`` = it has no identity."""
-    if memo.identity is None or not memo.mark:
+    identity, known_by, facts = memo.identity, memo.mark, memo.facts
+    if identity is None or not known_by:
         return None
-    known: dict[Place, Kept] = memo.facts.get(OBJECTS, {})
+    known: dict[Place, Kept] = facts.get(OBJECTS, {})
     objects = tuple(_frozen(place, item) for place, item in list(known.items()) if _is_kept(place, item))
-    if PINS_FACT in memo.facts:
-        objects += (KeptObject(PINS_FACT, bytes((memo.facts[PINS_FACT],)), 1),)
-    trusted = not memo.facts.get(DISTRUSTED, False)
-    return KeptCard(KIND, memo.mark, memo.identity.card_id, memo.identity.label, memo.atr, objects, trusted)
+    pins = facts.get(PINS_FACT)
+    if pins is not None:
+        objects += (KeptObject(PINS_FACT, bytes((pins,)), 1),)
+    trusted = not facts.get(DISTRUSTED, False)
+    kept = KeptCard(KIND, known_by, identity.card_id, identity.label, memo.atr, objects, trusted)
+    return kept if memo.identity == identity and memo.mark == known_by else None  # its reader may be at work
 
 
 def _is_kept(place: Place, item: Kept) -> bool:

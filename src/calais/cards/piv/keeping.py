@@ -41,14 +41,16 @@ def mark(atr: bytes, head: bytes, length: int) -> bytes:
 
 def freeze(memo: CardMemo) -> KeptCard | None:
     """What may be kept of the card of ``memo``; ``None`` = it is not known who it is."""
-    if memo.identity is None or not memo.mark:
+    identity, known_by = memo.identity, memo.mark
+    if identity is None or not known_by:
         return None
     objects = tuple(
         KeptObject(f"{tag:06X}", item.content, item.length, read_at=item.read_at, hits=item.hits)
         for tag, item in list(memo.objects.items())
         if tag in _NAMES
     )
-    return KeptCard(KIND, memo.mark, memo.identity.card_id, memo.identity.label, memo.atr, objects)
+    kept = KeptCard(KIND, known_by, identity.card_id, identity.label, memo.atr, objects)
+    return kept if memo.identity == identity and memo.mark == known_by else None  # its reader may be at work
 
 
 def thaw(memo: CardMemo, kept: KeptCard | None) -> None:
