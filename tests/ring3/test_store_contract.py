@@ -227,12 +227,35 @@ def test_many_pages_are_read_in_order_and_found_by_key(provider, store):
         assert next(each for each in again if each.der == many[70]).context is held.context
 
 
+def test_many_are_added_at_once_and_keep_the_links_of_those_that_were_there(provider, store):
+    many = [certs.raw_tbs(serial=number.to_bytes(2, "big")) for number in range(256, 286)]
+    held = store.add(many[4], props={PropId.KEY_PROV_INFO: LINK})
+    assert store.add_all(iter(many)) == len(many)
+    assert ders(store) == many[::-1]
+    assert (store.get(sha1(many[4])).key_prov_info, held.der) == (LINK, many[4])
+    store.get(sha1(many[4])).set(PropId.FRIENDLY_NAME, "still there")
+    with CertificateStore.open(provider) as again:
+        assert ders(again) == many[::-1]
+        assert again.get(sha1(many[4])).friendly_name == "still there"
+
+
+def test_of_many_one_that_is_no_certificate_stops_them_all(store):
+    store.add(A)
+    with pytest.raises(WinError):
+        store.add_all([B, b"\x30\x01"])
+    with CertificateStore.in_memory() as memory:
+        assert memory.add_all([A, B, A]) == 3
+        assert ders(memory) == [A, B]
+    assert ders(store) == [A]
+
+
 def test_a_store_that_is_read_only_refuses_changes_and_nothing_else(provider, store):
     store.add(A)
     with CertificateStore.open(provider, flags=0x8000) as reader:
         certificate = reader.get(sha1(A))
         for change in (
             lambda: reader.add(B),
+            lambda: reader.add_all([B]),
             certificate.delete,
             lambda: certificate.set(PropId.FRIENDLY_NAME, "x"),
             lambda: certificate.set(PropId.FRIENDLY_NAME, None),

@@ -5,7 +5,7 @@ The faces of ``winapi.crypt32`` are the same stores under Windows' names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -187,6 +187,19 @@ class CertificateStore:
         for prop_id, value in (props or {}).items():
             bag.set_value(element, prop_id, value)
         return Certificate(self.store.add(element.encoded, element.stored, disposition))
+
+    def add_all(self, ders: Iterable[bytes]) -> int:
+        """Add certificates to the store's own place in one transaction; how many there were.
+
+        Those that are there are replaced and leave their properties. Much faster than ``add`` for each.
+
+        Raises:
+            BadData: one is no certificate; nothing is added.
+            WinError: the database refused; nothing changed.
+        """
+        elements = [Element(certificate.parse(der).encoded) for der in ders]
+        self.store.shelf_for_adding().add_all(elements)
+        return len(elements)
 
     def find(
         self,

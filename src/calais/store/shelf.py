@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -319,6 +319,28 @@ class Shelf:
         if present is not None:
             self._displace(present, keep=verdict is Verdict.ADD)
         return self._placed(Entry(key, new))
+
+    def add_all(self, new: Sequence[Element]) -> None:
+        """Add free-standing elements in one transaction; one that is there is replaced and leaves its properties.
+
+        Raises:
+            AccessDenied: open for reading only.
+            WinError: the database refused; nothing changed.
+        """
+        with self.lock:
+            if self._backing is None:
+                for element in new:
+                    self._add(element, AddDisposition.REPLACE_EXISTING_INHERIT_PROPERTIES)
+                return
+            insist(lambda: self._write(lambda look: look.put_all(self._with_heritage(new, look), self.kind)))
+            with self._backing.reading() as look:
+                self.read(look)
+
+    def _with_heritage(self, new: Sequence[Element], look: Writing) -> Iterator[tuple[bytes, dict[int, bytes]]]:
+        for element in new:
+            row = look.get(element.identity, self.kind)
+            own = {each: element.stored[each] for each in properties.storable(element.stored)}
+            yield element.encoded, {**(row.properties if row else {}), **own}
 
     def link(self, element: Element, disposition: int, into: Shelf) -> tuple[Shelf, Entry]:
         """Show an element of another store here too, by the table of dispositions.
