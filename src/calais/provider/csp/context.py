@@ -53,10 +53,10 @@ class RsaKey(Protocol):
         """Whether it is in a container on a card: then KP_CERTIFICATE, KP_PIN_ID and KP_PIN_INFO apply."""
 
     def sign(self, digest: bytes, hash_name: str | None) -> bytes:
-        """PKCS#1 v1.5 over ``digest``; ``hash_name`` as in ``hashlib``, ``None`` = without DigestInfo.
+        """PKCS#1 v1.5 over ``digest``, which fits; ``hash_name`` as in ``hashlib``, ``None`` = without DigestInfo.
 
         Raises:
-            WinError: ``NTE_BAD_LEN``, the digest does not fit; what the card says.
+            WinError: what the card says.
         """
 
     def decrypt(self, block: bytes, how: DecryptionPadding) -> bytes:

@@ -33,8 +33,6 @@ def derive(hash_: Hash, algorithm: SessionAlgorithm, flags: int) -> SessionKey:
     value = hash_.value()
     if len(value) < size or (algorithm in EXPANDED and hash_.algorithm not in SHA2):
         value = _expanded(hash_, value)
-    if len(value) < size:
-        raise WinError.of(Code.NTE_BAD_LEN, f"the hash makes no key of {size} bytes")
     return SessionKey.made(algorithm, value[:size], flags, value[size:])
 
 

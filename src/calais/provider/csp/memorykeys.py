@@ -69,16 +69,9 @@ class MemoryRsaKey:
         return f"<{type(self).__name__} of {self.public_key.key_size} bits>"
 
     def sign(self, digest: bytes, hash_name: str | None) -> bytes:
-        """PKCS#1 v1.5, big-endian.
-
-        Raises:
-            WinError: ``NTE_BAD_LEN``, the digest does not fit the modulus.
-        """
+        """PKCS#1 v1.5, big-endian."""
         how = utils.Prehashed(_HASHES[hash_name]()) if hash_name else utils.NoDigestInfo()
-        try:
-            return self._key.sign(digest, padding.PKCS1v15(), how)
-        except ValueError as error:
-            raise WinError.of(Code.NTE_BAD_LEN, "the hash does not fit the modulus of the key") from error
+        return self._key.sign(digest, padding.PKCS1v15(), how)
 
     def decrypt(self, block: bytes, how: DecryptionPadding) -> bytes:
         """The message in ``block``, big-endian, as long as the modulus.
