@@ -34,6 +34,7 @@ from calais.resource.slots import Port, ReaderStatus, Slots, Source
 from calais.resource.virtual import DEFAULT_READER, VirtualReaders
 from calais.store.api import Settings
 from calais.store.database import open_database
+from calais.store.folder import machine_database
 from calais.store.locations import SystemStores
 from calais.store.objects import CertificateStore
 from calais.transport.base import Transaction, Watcher
@@ -126,7 +127,10 @@ class System:
         """
         places = Places.of(home)
         return cls(
-            SystemStores(open_database(str(places.store) if places.store else None, home=places.data)),
+            SystemStores(
+                open_database(str(places.store) if places.store else None, home=places.data),
+                machine=machine_database(places.machine) if places.machine else None,
+            ),
             sources=[RealReaders()],
             prompt=prompt,
             policy=policy or Policy.from_files(*reversed(places.policies)),

@@ -3,10 +3,13 @@
 # ruff: noqa: F403, F405
 
 import hashlib
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import certs
@@ -175,6 +178,62 @@ def test_the_registry_is_guarded_too(guest):
 def test_everything_is_writable_in_a_system_of_one_s_own(system, place):
     add(opened("Root", place), A)
     assert ders(opened("Root", place, CERT_STORE_MAXIMUM_ALLOWED_FLAG)) == [A]
+
+
+@contextmanager
+def somebody_else():
+    """Not the owner of what is there: another user where we are root, else the same without the right to write."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def machine_folder(monkeypatch):
+    """A folder for the stores of the machine, that this user made and everybody reads."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name) / "stores"
+        Path(name).chmod(0o755)
+        monkeypatch.setenv("CALAIS_MACHINE", str(folder))
+        monkeypatch.setenv("CALAIS_HOME", str(Path(name) / "home"))
+        monkeypatch.setenv("CALAIS_STORE", "memory:")
+        yield folder
+
+
+def test_the_machine_s_stores_are_files_that_others_read_and_do_not_write(machine_folder):
+    with System.local():
+        add(opened("Root", MACHINE), A)
+        CertRegisterSystemStore("Own", ENTERPRISE)
+    for each in (machine_folder, *machine_folder.glob("[0-9]")):
+        each.chmod(0o555 if os.geteuid() else 0o755)
+    with somebody_else(), System.local():
+        assert ders(opened("Root")) == ders(opened("Root", MACHINE)) == [A]
+        assert "Own" in CertEnumSystemStore(ENTERPRISE)
+        assert code_of(add, opened("Root", MACHINE), B) == E_ACCESSDENIED
+        assert code_of(CertRegisterSystemStore, "New", MACHINE) == E_ACCESSDENIED
+        add(opened("Root"), B)
+        assert ders(opened("Root")) == [B, A]
+    for each in (machine_folder, *machine_folder.glob("[0-9]")):
+        each.chmod(0o755)
+
+
+def test_the_machine_s_stores_are_shared_by_all_who_open_them(machine_folder):
+    with System.local(), System.local() as second:
+        store = opened("Root", MACHINE)
+        event = threading.Event()
+        CertControlStore(store, 0, CERT_STORE_CTRL_NOTIFY_CHANGE, event)
+        other = CertOpenStore(CERT_STORE_PROV_SYSTEM, 0, None, MACHINE, "root", system=second)
+        for der in (A, B):
+            add(other, der)
+        assert event.wait(SOON_S)
+        CertControlStore(store, 0, CERT_STORE_CTRL_RESYNC)
+        assert ders(store) == [B, A]
+        assert CertOpenStore(CERT_STORE_PROV_FILENAME, pvPara=machine_folder / "2" / "Root.sst") is not None
 
 
 # --- the key in the registry ------------------------------------------------------------------------------------------

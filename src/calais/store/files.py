@@ -144,9 +144,17 @@ class NamedFile:
 
     def mark(self) -> Hashable:
         """See ``sources.Keeper``."""
-        with translated(f"{self._path} cannot be read"):
-            facts = self._path.stat()
-        return facts.st_mtime_ns, facts.st_size, facts.st_ino
+        return mark_of(self._path)
+
+
+def mark_of(path: Path) -> Hashable:
+    """Something that differs when the file was changed or replaced; ``None`` when it is not there."""
+    with translated(f"{path} cannot be read"):
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            return None
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def open_contents(path: Path, flags: int) -> Contents:
