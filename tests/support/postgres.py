@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -44,9 +45,13 @@ def database_in(url: str) -> str:
 
 
 class PostgresServer:
-    """A running server; ``url`` names its administrator and a database, made when it is missing."""
+    """A running server; ``url`` names its administrator and a database, made when it is missing.
 
-    def __init__(self) -> None:
+    Args:
+        tls: PEM of a certificate and its key; with them the server also listens on a port of 127.0.0.1, ``port``.
+    """
+
+    def __init__(self, tls: tuple[bytes, bytes] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="calais-pg-", dir="/tmp"))
         self.data = self.folder / "data"
         who = unprivileged()
@@ -59,9 +64,23 @@ class PostgresServer:
         initdb = [programs() / "initdb", *options, "--no-sync", "--locale=C.UTF-8"]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **who)
         self._databases: set[str] = set()
-        self._process = self._start(who)
+        self.port = 0
+        self._process = self._start(who, self._prepare_tls(who, tls) if tls else {})
 
-    def _start(self, who):
+    def _prepare_tls(self, who, tls):
+        for name, pem in zip(("server.crt", "server.key"), tls, strict=True):
+            path = self.folder / name
+            path.touch(0o600)
+            path.write_bytes(pem)
+            if who:
+                os.chown(path, who["user"], who["group"])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        files = {"ssl_cert_file": self.folder / "server.crt", "ssl_key_file": self.folder / "server.key"}
+        return {"ssl": "on", "listen_addresses": "127.0.0.1", "port": self.port, **files}
+
+    def _start(self, who, more):
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": self.folder,
@@ -71,6 +90,7 @@ class PostgresServer:
             "max_connections": 60,
             "shared_buffers": "32MB",
             "deadlock_timeout": "50ms",
+            **more,
         }
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
@@ -89,7 +109,14 @@ class PostgresServer:
 
     def connect(self, database: str = "postgres", user: str = "admin", **more) -> psycopg.Connection:
         """A session that commits each statement."""
-        arguments = {"host": str(self.folder), "dbname": database, "user": user, "password": PASSWORD, **more}
+        arguments = {
+            "host": str(self.folder),
+            "port": self.port or 5432,
+            "dbname": database,
+            "user": user,
+            "password": PASSWORD,
+            **more,
+        }
         return psycopg.connect(autocommit=True, connect_timeout=10, **arguments)
 
     def run(self, statement: str, database: str = "postgres", user: str = "admin") -> list[tuple]:
@@ -103,7 +130,14 @@ class PostgresServer:
         if database not in self._databases:
             self._databases.add(database)
             self.run(f"CREATE DATABASE {database}")
-        made = URL.create("postgresql+psycopg", user, password, database=database, query={"host": str(self.folder)})
+        made = URL.create(
+            "postgresql+psycopg",
+            user,
+            password,
+            database=database,
+            query={"host": str(self.folder)},
+            port=self.port or None,
+        )
         return made.render_as_string(hide_password=False)
 
     def fresh(self) -> str:
