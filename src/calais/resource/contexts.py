@@ -16,9 +16,10 @@ from calais.resource.discovery import Discovery
 from calais.resource.groups import Groups
 from calais.resource.handles import SCardHandle, invalid_handle
 from calais.resource.itemcache import ItemCache
+from calais.resource.localconnection import LocalPort
 from calais.resource.real import RealPort, RealReaders
 from calais.resource.realconnection import RealConnection, sights
-from calais.resource.sharing import Board, LocalPort
+from calais.resource.sharing import Board
 from calais.resource.slots import Port, Source
 from calais.resource.statuschange import Look, Wait, is_pnp
 from calais.resource.virtual import FilePort, VirtualReaders

@@ -140,10 +140,11 @@ class FileTransport:
 
     @property
     def present(self) -> bool:
-        """Whether the card is still in the reader, and this connection open."""
+        """Whether the card is still in the reader, and this connection open; one that is gone keeps nobody out."""
         try:
             self._check_present()
         except CardRemoved:
+            self.share()
             return False
         return True
 

@@ -1,27 +1,26 @@
-"""A card handle's connection to a real reader: PC/SC does it all, we translate.
-
-Share modes, transactions and resets are those of the PC/SC service, so that they hold between programs, too.
-
-Source: PC/SC Workgroup specification part 5; pcsc-lite's pcsclite.h and reader.h (its own numbers).
+"""A card handle's connection to a real reader: share modes, transactions and resets are those of the PC/SC service, so
+that they hold between programs, too.
 """
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from calais.resource.connection import CardCondition, Sight
 from calais.resource.real import RealPort
-from calais.transport import pcsc_abi as abi
 from calais.transport.pcsc import PcscContext
-from calais.transport.pcsc_library import failure
+from calais.transport.pcsc_handle import PcscHandle
 from calais.win.codes import Code
-from calais.win.errors import CardRemoved, Unsupported, WinError
+from calais.win.errors import CardRemoved, CardReset, NoCard, Unsupported, WinError
 from calais.win.flags import (
-    SCARD_CTL_CODE,
+    SCARD_ATTR_ATR_STRING,
+    SCARD_ATTR_DEVICE_FRIENDLY_NAME_A,
+    SCARD_ATTR_DEVICE_FRIENDLY_NAME_W,
+    SCARD_ATTR_DEVICE_SYSTEM_NAME_A,
+    SCARD_ATTR_DEVICE_SYSTEM_NAME_W,
     SCARD_LEAVE_CARD,
     SCARD_NEGOTIABLE,
-    SCARD_PROTOCOL_RAW,
     SCARD_RESET_CARD,
     SCARD_SHARE_DIRECT,
     SCARD_SPECIFIC,
@@ -34,10 +33,6 @@ from calais.win.flags import (
     SCARD_PROTOCOL_Tx,
 )
 
-LITE_PROTOCOL_RAW = 4
-LITE_CONTROL = 0x42000000  # SCARD_CTL_CODE(0) of pcsc-lite
-CONTROL_CODES = 0x4000
-ATTRIBUTE_MAX = 264
 SHOWN = (
     SCARD_STATE_EMPTY
     | SCARD_STATE_PRESENT
@@ -46,7 +41,15 @@ SHOWN = (
     | SCARD_STATE_MUTE
     | SCARD_STATE_UNPOWERED
 )
-_OVER = frozenset({Code.SCARD_W_RESET_CARD, Code.SCARD_W_REMOVED_CARD, Code.SCARD_E_NO_SMARTCARD})
+NAMES = frozenset(
+    {
+        SCARD_ATTR_DEVICE_FRIENDLY_NAME_A,
+        SCARD_ATTR_DEVICE_FRIENDLY_NAME_W,
+        SCARD_ATTR_DEVICE_SYSTEM_NAME_A,
+        SCARD_ATTR_DEVICE_SYSTEM_NAME_W,
+    }
+)
+_NOT_GIVEN = frozenset({Code.SCARD_E_UNSUPPORTED_FEATURE, Code.SCARD_E_INSUFFICIENT_BUFFER})
 
 
 def sights(ports: list[RealPort]) -> dict[str, Sight]:
@@ -63,7 +66,7 @@ def sights(ports: list[RealPort]) -> dict[str, Sight]:
 
 
 class RealConnection:
-    """A connection of PC/SC (see ``connection.Connection``), with a context of its own.
+    """A connection of PC/SC (see ``connection.Connection``).
 
     Args:
         port: the reader.
@@ -80,67 +83,53 @@ class RealConnection:
         self.protocol = 0
         self.atr = b""
         self.epoch = 0
-        self._reader = port.name
-        self._handle = 0
-        self._context = PcscContext(port.library)
-        self._library = self._context.library
-        handle, active = abi.HANDLE(), abi.DWORD()
-        try:
-            self._call("Connect", self._context.handle, abi.text(port.name), share, _lite(protocols), handle, active)
-        except WinError:
-            self._context.close()
-            raise
-        self._handle = handle.value
-        self._agreed = share, protocols
-        self._learn(active.value, share)
+        self._handle = PcscHandle(port.library, port.name, share, protocols)
+        self._learn(share, protocols)
 
-    def _call(self, function: str, *arguments: object) -> None:
-        out = [ctypes.byref(each) if isinstance(each, abi.DWORD | abi.HANDLE) else each for each in arguments]
-        code = self._library.code(function, *out)
-        if not code:
-            return
-        if code in _OVER:
-            self.depth = 0
-        if code == Code.SCARD_E_NO_SMARTCARD and function in ("Connect", "Reconnect"):
-            raise CardRemoved(detail=f"there is no card in {self._reader}", next_step="insert the card")
-        raise failure(code, function)
-
-    def _learn(self, active: int, share: int) -> None:
+    def _learn(self, share: int, protocols: int) -> None:
         """Protocol and ATR after a connection was made."""
         self.epoch += 1
+        self._agreed = share, protocols
         if share != SCARD_SHARE_DIRECT:
-            self.protocol = _windows(active)
+            self.protocol = self._handle.protocol
         with suppress(WinError):
-            self.atr = self.condition().atr
+            self.atr = self._handle.status()[1]
+
+    @contextmanager
+    def _counted(self) -> Iterator[PcscHandle]:
+        """The handle; the transaction is over when the card is gone, or was reset."""
+        try:
+            yield self._handle
+        except (CardRemoved, CardReset, NoCard):
+            self.depth = 0
+            raise
 
     def reconnect(self, share: int, protocols: int, initialization: int) -> None:
         """See ``Connection``."""
-        active = abi.DWORD()
-        wanted = _lite(protocols) if share != SCARD_SHARE_DIRECT else _lite(self.protocol)
-        self._call("Reconnect", self._handle, share, wanted, initialization, active)
-        self._agreed = share, protocols
-        self._learn(active.value, share)
+        wanted = protocols if share != SCARD_SHARE_DIRECT else self.protocol or protocols
+        self._handle.reconnect(share, wanted or SCARD_PROTOCOL_Tx, initialization)
+        self._learn(share, wanted)
 
     def disconnect(self, disposition: int) -> None:
         """See ``Connection``."""
-        handle, self._handle, self.depth = self._handle, 0, 0
-        if handle:
-            self._library.code("Disconnect", handle, disposition)
-        self._context.close()
+        self.depth = 0
+        self._handle.disconnect(disposition)
 
     def abort(self) -> None:
         """See ``Connection``."""
-        self.disconnect(SCARD_LEAVE_CARD)
+        self._handle.disconnect(SCARD_LEAVE_CARD)
 
     def begin(self) -> None:
         """See ``Connection``."""
-        self._call("BeginTransaction", self._handle)
+        with self._counted() as handle:
+            handle.begin()
         self.depth += 1
         self.epoch += self.depth == 1
 
     def end(self, disposition: int) -> None:
         """See ``Connection``."""
-        self._call("EndTransaction", self._handle, disposition)
+        with self._counted() as handle:
+            handle.end(disposition)
         self.depth = max(0, self.depth - 1)
         if disposition != SCARD_LEAVE_CARD and not self.depth:
             with suppress(WinError):  # outside Windows a handle must take note of its own reset, too
@@ -148,13 +137,9 @@ class RealConnection:
 
     def transmit(self, command: bytes) -> bytes:
         """See ``Connection``."""
-        answer, length = ctypes.create_string_buffer(abi.BUFFER_MAX), abi.DWORD(abi.BUFFER_MAX)
-        request = abi.IoRequest(_lite(self.protocol), ctypes.sizeof(abi.IoRequest))
-        self._call("Transmit", self._handle, request, command, len(command), None, answer, length)
         self.epoch += 1
-        data = ctypes.string_at(answer, length.value)
-        ctypes.memset(answer, 0, length.value)
-        return data
+        with self._counted() as handle:
+            return handle.transmit(command)
 
     def reset(self) -> None:
         """See ``Connection``."""
@@ -162,48 +147,31 @@ class RealConnection:
 
     def condition(self) -> CardCondition:
         """See ``Connection``."""
-        name, atr = abi.text_buffer(256), ctypes.create_string_buffer(abi.ATR_BUFFER)
-        sizes = abi.DWORD(256), abi.DWORD(abi.ATR_BUFFER)
-        state, protocol = abi.DWORD(), abi.DWORD()
-        self._call("Status", self._handle, name, sizes[0], state, protocol, atr, sizes[1])
-        shown = _state(state.value)
-        if self.protocol and shown == SCARD_NEGOTIABLE:  # pcsc-lite goes on to call it so once a protocol is agreed
-            shown = SCARD_SPECIFIC
-        return CardCondition(shown, self.protocol, atr.raw[: sizes[1].value])
+        with self._counted() as handle:
+            state, atr = handle.status()
+        if self.protocol and state == SCARD_NEGOTIABLE:  # pcsc-lite calls it so also once a protocol is agreed
+            state = SCARD_SPECIFIC
+        return CardCondition(state, self.protocol, atr)
 
     def control(self, code: int, data: bytes) -> bytes:
         """See ``Connection``."""
-        answer, length = ctypes.create_string_buffer(abi.BUFFER_MAX), abi.DWORD()
-        self._call("Control", self._handle, _control(code), data, len(data), answer, abi.BUFFER_MAX, length)
-        return ctypes.string_at(answer, length.value)
+        with self._counted() as handle:
+            return handle.control(code, data)
 
-    def attribute(self, number: int) -> bytes:
-        """See ``Connection``."""
-        buffer, length = ctypes.create_string_buffer(ATTRIBUTE_MAX), abi.DWORD(ATTRIBUTE_MAX)
-        self._call("GetAttrib", self._handle, number, buffer, length)
-        return buffer.raw[: length.value]
+    def attribute(self, number: int) -> bytes | str:
+        """See ``Connection``; what the service itself knows comes also from drivers that do not have it."""
+        with self._counted() as handle:
+            try:
+                return handle.attribute(number)
+            except WinError as error:
+                if error.code not in _NOT_GIVEN:
+                    raise
+                known = handle.status()[1] if number == SCARD_ATTR_ATR_STRING else ""
+                known = known or (handle.reader if number in NAMES else "")
+                if not known:
+                    raise Unsupported(detail=f"{handle.reader} has no attribute 0x{number:08X}") from error
+                return known
 
     def set_attribute(self, number: int, value: bytes | int | str) -> None:  # noqa: ARG002 - none of them can
         """See ``Connection``."""
-        raise Unsupported(detail=f"attribute 0x{number:08X} of {self._reader} cannot be changed")
-
-
-def _lite(protocols: int) -> int:
-    """SCARD_PROTOCOL_* as this system's PC/SC has them."""
-    raw = 0 if not protocols & SCARD_PROTOCOL_RAW else SCARD_PROTOCOL_RAW if abi.IS_WINDOWS else LITE_PROTOCOL_RAW
-    return protocols & SCARD_PROTOCOL_Tx | raw
-
-
-def _windows(protocol: int) -> int:
-    return SCARD_PROTOCOL_RAW if protocol == LITE_PROTOCOL_RAW else protocol
-
-
-def _state(value: int) -> int:
-    """SCARD_ABSENT … SCARD_SPECIFIC; outside Windows each state is a bit, and the highest one counts."""
-    return value if abi.IS_WINDOWS else (value & 0x7F).bit_length() - 1 if value & 0x7F else 0
-
-
-def _control(code: int) -> int:
-    number = (code - SCARD_CTL_CODE(0)) // 4
-    ours = code == SCARD_CTL_CODE(number) and 0 <= number < CONTROL_CODES
-    return LITE_CONTROL + number if ours and not abi.IS_WINDOWS else code
+        raise Unsupported(detail=f"attribute 0x{number:08X} of {self._handle.reader} cannot be changed")

@@ -346,6 +346,7 @@ class LoopbackTransport:
     def remove(self) -> None:
         """Called by the reader when the card is pulled: from now on everything raises ``CardRemoved``."""
         self._gone = f"the card was taken out of {self.reader}"
+        self._place.share()
         self._place.stop()
         if self.when_gone is not None:
             self.when_gone()
