@@ -94,3 +94,9 @@ def test_members_leave_and_what_is_none_stays_away():
     CertRemoveStoreFromCollection(made, member)
     assert ders(made) == []
     assert code_of(CertAddStoreToCollection, memory(), member) == E_INVALIDARG
+
+
+def test_the_empty_store_may_be_offered_and_nobody_closes_it():
+    made = collection((CertCreateCertificateContext(1, A).store, ADD_ENABLE, 0), (memory(A), ADD_ENABLE, 0))
+    assert ders(made) == [A]
+    CertCloseStore(made)

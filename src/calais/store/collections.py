@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from calais.store.api import CERTIFICATE
 from calais.store.model import CertificateContext, Element
 from calais.store.shelf import Shelf
-from calais.store.stores import Store
+from calais.store.stores import EMPTY, Store
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadParameter
 from calais.win.flags import CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG, AddDisposition
@@ -79,6 +79,8 @@ class Collection(Store):
         """
         if store is self or (isinstance(store, Collection) and self in store.all_members()):
             raise BadParameter(Code.E_INVALIDARG, "A collection cannot be its own member.")
+        if store is EMPTY:
+            return  # it has nothing to show, and nobody closes it
         self.members.append(Member(store.duplicate(), flags, priority))
         self.members.sort(key=lambda member: -member.priority)
 
