@@ -113,10 +113,15 @@ class Outline:
             not_before=der.time_value(not_before),
             not_after=der.time_value(not_after),
             public_key=self.public_key,
-            extensions=_extensions(self.fields[6:]),
+            extensions=self.extensions,
         )
 
-    @property
+    @cached_property
+    def extensions(self) -> tuple[CertExtension, ...]:
+        """All of them, in order."""
+        return _extensions(self.fields[6:])
+
+    @cached_property
     def public_key(self) -> CertPublicKeyInfo:
         """Algorithm and key bits."""
         algorithm, bits = self.fields[5].children()[:2]
@@ -125,7 +130,7 @@ class Outline:
 
     def extension(self, oid: str) -> bytes | None:
         """The value of the first extension of this kind, or ``None``."""
-        return next((item.value for item in self.info.extensions if item.oid == oid), None)
+        return next((item.value for item in self.extensions if item.oid == oid), None)
 
 
 def parse(data: bytes) -> Outline:
@@ -177,7 +182,7 @@ def _check_inside(outline: Outline) -> None:
         raise BadData(Code.CRYPT_E_ASN1_CORRUPT, "The public key has another form.", index=outline.fields[5].start)
     _algorithm(key[0])
     _algorithm(outline.fields[1])
-    _extensions(outline.fields[6:])
+    _ = outline.extensions  # kept from now on
 
 
 def _algorithm(node: der.Node) -> CryptAlgorithmIdentifier:
