@@ -139,6 +139,15 @@ class Hash:
             raise WinError.of(Code.NTE_BAD_HASH_STATE, "the hash is finished")
         self._running()
 
+    def check_value(self) -> None:
+        """Raise unless it has, or can compute, a value; it is not finished by that.
+
+        Raises:
+            WinError: ``NTE_BAD_HASH_STATE``.
+        """
+        if not self.is_finished:
+            self._running()
+
     def update(self, data: bytes) -> None:
         """Take data in.
 

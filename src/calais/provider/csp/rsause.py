@@ -89,25 +89,30 @@ def decrypt(key: RsaKey, block: bytes, how: DecryptionPadding) -> bytes:
     return key.decrypt(block, how)
 
 
-def sign(key: RsaKey, hash_: Hash, flags: int) -> bytes:
-    """The signature of a hash, little-endian.
+def digest_info_name(hash_: Hash, flags: int) -> str | None:
+    """The hash function for DigestInfo; MD5 and SHA-1 together, as SSL 3 signs them, have none.
 
     Raises:
-        WinError: ``NTE_BAD_ALGID`` the hash has no object identifier; ``NTE_BAD_LEN`` too long for the key; what the
-            card says.
+        WinError: ``NTE_BAD_ALGID``, this kind of hash has no identifier; ``NTE_BAD_HASH_STATE``, it has no value.
     """
-    name = None if flags & CRYPT_NOHASHOID else _digest_info_name(hash_)
+    hash_.check_value()
+    if flags & CRYPT_NOHASHOID:
+        return None
+    if hash_.algorithm.digest is None and hash_.algorithm is not alg.SSL3_SHAMD5:
+        raise WinError.of(Code.NTE_BAD_ALGID, f"{hash_.algorithm.name} values are signed without identifier only")
+    return hash_.algorithm.digest
+
+
+def sign(key: RsaKey, hash_: Hash, name: str | None) -> bytes:
+    """The signature of a hash, little-endian; ``name`` from ``digest_info_name``.
+
+    Raises:
+        WinError: ``NTE_BAD_LEN`` too long for the key; what the card says.
+    """
     value = hash_.value()
     if _block(name, value, size_of(key.public_key)) is None:
         raise WinError.of(Code.NTE_BAD_LEN, "the hash does not fit the modulus of the key")
     return key.sign(value, name)[::-1]
-
-
-def _digest_info_name(hash_: Hash) -> str | None:
-    """The hash function for DigestInfo; MD5 and SHA-1 together, as SSL 3 signs them, have none."""
-    if hash_.algorithm.digest is None and hash_.algorithm is not alg.SSL3_SHAMD5:
-        raise WinError.of(Code.NTE_BAD_ALGID, f"{hash_.algorithm.name} values are signed without identifier only")
-    return hash_.algorithm.digest
 
 
 def verify(key: rsa.RSAPublicKey, hash_: Hash, signature: bytes) -> None:

@@ -5,6 +5,7 @@ Source: CryptEncrypt, CryptDecrypt (wincrypt.h).
 
 from __future__ import annotations
 
+from calais.minidriver.padding import DecryptionPadding
 from calais.provider.csp import rsause
 from calais.provider.csp.arguments import check_flags, octets
 from calais.provider.csp.calls.handles import key_and_context, optional_hash
@@ -56,19 +57,19 @@ def decrypt(
     with context.guard():
         hashing = optional_hash(hash_, codes, context)
         given = check_flags(flags, _legal(handle, CRYPT_OAEP | CRYPT_DECRYPT_RSA_NO_PADDING_CHECK))
+        how = rsause.decryption_padding(given, handle.oaep_label)
         cipher = octets(data)
         _check_state(handle, hashing, CRYPT_DECRYPT)
-        plain = _decrypt(handle, cipher, given, final=bool(final))
+        plain = _decrypt(handle, cipher, how, final=bool(final))
         if hashing:
             hashing.hash.update(plain)
         return plain
 
 
-def _decrypt(handle: CspKey, cipher: bytes, flags: int, *, final: bool) -> bytes:
+def _decrypt(handle: CspKey, cipher: bytes, how: DecryptionPadding, *, final: bool) -> bytes:
     key = handle.key
     if isinstance(key, SessionKey):
         return key.decrypt(cipher, final=final)
-    how = rsause.decryption_padding(flags, handle.oaep_label)
     return rsause.decrypt(rsause.require_exchange(key), cipher[::-1], how)
 
 

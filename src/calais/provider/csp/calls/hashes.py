@@ -9,7 +9,7 @@ from calais.provider.csp import hashes, hashparams, rsause
 from calais.provider.csp.algorithms import HashAlgorithm
 from calais.provider.csp.arguments import check_flags, check_reserved, number, octets
 from calais.provider.csp.calls.handles import hash_and_context, optional_key, rsa_of, session_of
-from calais.provider.csp.calls.keys import slot
+from calais.provider.csp.calls.keys import check_key_spec, slot
 from calais.provider.csp.context import Codes, CspHash, key_of, provider_of
 from calais.provider.csp.keyparams import permit
 from calais.win.codes import Code
@@ -109,7 +109,9 @@ def sign(codes: Codes, provider: object, hash_: object, key_spec: object, descri
     handle, context = hash_and_context(codes, provider, hash_)
     with context.guard():
         given = _signing_flags(description, flags)
-        return rsause.sign(slot(context, key_spec), handle.hash, given)
+        check_key_spec(key_spec)
+        name = rsause.digest_info_name(handle.hash, given)
+        return rsause.sign(slot(context, key_spec), handle.hash, name)
 
 
 def verify(

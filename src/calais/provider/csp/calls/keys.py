@@ -27,12 +27,21 @@ def slot(context: CspContext, key_spec: object) -> RsaKey:
     Raises:
         WinError: ``NTE_BAD_KEY`` no key spec; ``NTE_NO_KEY`` an empty slot; what the card says.
     """
-    if key_spec not in (AT_KEYEXCHANGE, AT_SIGNATURE):
-        raise WinError.of(Code.NTE_BAD_KEY, f"{key_spec!r} is neither AT_KEYEXCHANGE nor AT_SIGNATURE")
-    key = context.slots.get(number(key_spec))
+    key = context.slots.get(check_key_spec(key_spec))
     if key is None:
         raise WinError.of(Code.NTE_NO_KEY, f"there is no key of key spec {key_spec}")
     return key
+
+
+def check_key_spec(key_spec: object) -> int:
+    """``key_spec``, once it is sure that it is one.
+
+    Raises:
+        WinError: ``NTE_BAD_KEY``.
+    """
+    if key_spec in (AT_KEYEXCHANGE, AT_SIGNATURE):
+        return number(key_spec)
+    raise WinError.of(Code.NTE_BAD_KEY, f"{key_spec!r} is neither AT_KEYEXCHANGE nor AT_SIGNATURE")
 
 
 def user_key(codes: Codes, provider: object, key_spec: object) -> CspKey:
