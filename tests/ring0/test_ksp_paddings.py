@@ -73,6 +73,11 @@ def test_unknown_hashes_are_not_supported(algorithm):
     assert code_of(encryption_padding, OaepPaddingInfo(algorithm), 4, SIZE) == Code.NTE_NOT_SUPPORTED
 
 
+def test_a_digest_info_that_is_too_long_for_the_key_does_not_fit():
+    assert signing_padding(Pkcs1PaddingInfo("SHA512"), 2, bytes(64), 94)
+    assert code_of(signing_padding, Pkcs1PaddingInfo("SHA512"), 2, bytes(64), 93) == Code.NTE_INVALID_PARAMETER
+
+
 def test_a_hash_that_is_too_long_for_the_key_does_not_fit():
     assert code_of(encryption_padding, OaepPaddingInfo("SHA512"), 4, 128) == Code.NTE_INVALID_PARAMETER
 

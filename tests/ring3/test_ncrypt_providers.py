@@ -1,7 +1,7 @@
 """Providers, algorithms and handles, row by row; no card is near."""
 
 import pytest
-from cng import card_provider, code_of, memory, names, new
+from cng import DIGEST, SHA256, card_provider, code_of, memory, names, new
 
 from calais.testing import local_system
 from calais.winapi.ncrypt import (
@@ -234,6 +234,17 @@ def test_an_unfinished_key_is_a_key_handle_and_does_nothing():
     other = NCryptCreatePersistedKey(memory(), "ECDSA_P256")
     assert code_of(NCryptSignHash, other, None, b"digest") == NTE_BAD_KEY_STATE
     assert code_of(NCryptVerifySignature, other, None, b"digest", b"x" * 64) == NTE_BAD_KEY_STATE
+
+
+def test_arguments_come_before_the_state():
+    key = NCryptCreatePersistedKey(memory(), "RSA")
+    assert code_of(NCryptSignHash, key, None, b"x", 2) == NTE_INVALID_PARAMETER
+    assert code_of(NCryptSignHash, key, SHA256, DIGEST, 2) == NTE_BAD_KEY_STATE
+    assert code_of(NCryptEncrypt, key, b"x") == NTE_INVALID_PARAMETER
+    assert code_of(NCryptEncrypt, key, b"x", None, 2) == NTE_BAD_KEY_STATE
+    assert code_of(NCryptDecrypt, key, b"x", None, 2) == NTE_INVALID_PARAMETER
+    assert code_of(NCryptDecrypt, key, bytes(256), None, 2) == NTE_BAD_KEY_STATE
+    assert code_of(NCryptExportKey, key, None, "x") == NTE_NOT_SUPPORTED
 
 
 def test_a_key_is_finished_once():

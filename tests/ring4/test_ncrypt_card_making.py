@@ -141,6 +141,12 @@ def test_without_a_length_rsa_keys_follow_the_policy(system):
     with local_system(policy={"DefaultPrivateKeyLenBits": 2048}) as other:
         other.insert(virtual_gids(keys=[]))
         assert NCryptGetProperty(created("RSA", pin=None), "Length") == 2048
+    with local_system(policy={"DefaultPrivateKeyLenBits": 512}) as other:
+        other.insert(virtual_gids(keys=[]))
+        key = created("RSA")
+        assert code_of(NCryptFinalizeKey, key) == NTE_NOT_SUPPORTED
+        NCryptSetProperty(key, "Length", 1024)
+        NCryptFinalizeKey(key)
 
 
 @pytest.mark.parametrize("name", ["", f"\\\\.\\{READER}\\"])
@@ -252,7 +258,7 @@ def test_a_piv_card_with_a_management_key_of_its_own_makes_none():
     with local_system() as system:
         key = p256(1)
         system.insert(virtual_piv(keys={0x9A: (key, certified(key))}, management_key=bytes(range(24))))
-        assert code_of(NCryptFinalizeKey, created(name="")) == SCARD_E_READ_ONLY_CARD
+        assert code_of(lambda: NCryptFinalizeKey(created(name=""))) == SCARD_E_READ_ONLY_CARD
         assert len(listed()) == 1
 
 

@@ -37,6 +37,11 @@ class NCryptObject:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is freed."""
+        return not self.is_open
+
     def close(self) -> None:
         """Free it; a second time does nothing."""
         if self.is_open:

@@ -165,24 +165,27 @@ def order_name(algorithm: KeyAlgorithm, bits: int) -> str:
 
 
 def check_generation(card: Card, algorithm: KeyAlgorithm, key_spec: int, bits: int) -> None:
-    """Raise unless ``card`` makes such keys; ``bits`` 0 = the policy's length.
+    """Raise unless ``card`` makes such keys; ``bits`` 0 = of any length, for RSA keys whose length is said later.
 
     Raises:
         AccessDenied: ``SCARD_E_READ_ONLY_CARD``.
         Unsupported: ``NTE_NOT_SUPPORTED``.
     """
-    bits = bits or card.policy.default_key_length_bits
 
     def job(driver: Minidriver) -> bool:
         if driver.read_only:
             raise read_only_card(card.label)
-        if not driver.capabilities().key_gen or order_name(algorithm, bits) not in driver.key_algorithms:
+        if not driver.capabilities().key_gen:
+            return False
+        if algorithm.is_rsa and not bits:
+            return any(name.startswith("RSA") for name in driver.key_algorithms)
+        if order_name(algorithm, bits) not in driver.key_algorithms:
             return False
         sizes = driver.key_sizes(algorithm.card_spec or key_spec)
         return not algorithm.is_rsa or sizes.minimum_bit_len <= bits <= sizes.maximum_bit_len
 
     if not card.run(job):
-        raise errors.not_supported(f"{card.label} makes no {algorithm.name} keys of {bits} bits")
+        raise errors.not_supported(f"{card.label} makes no {algorithm.name} keys of this length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,8 @@ class NewOnCard:
     def finish(self, key: NCryptKey, *, silent: bool) -> CardKey:
         """See ``handles.Draft``."""
         bits = key.settings.length or key.storage.system.policy.default_key_length_bits
+        if key.place is not None:
+            check_generation(key.place.card, key.algorithm, key.place.key_spec, bits)
         return _made(key, KeyOrder(order_name(key.algorithm, bits)), silent=silent)
 
 

@@ -19,6 +19,7 @@ from calais.minidriver.padding import (
     Raw,
     SigningPadding,
     digest_size,
+    encode_signature,
     mask,
 )
 from calais.provider.ksp.errors import bad_parameter, in_memory
@@ -52,11 +53,9 @@ def signing_padding(info: object, pad: int, digest: bytes, size: int) -> Signing
 def _pkcs1_signature(info: object, digest: bytes, size: int) -> SigningPadding:
     if not isinstance(info, Pkcs1PaddingInfo):
         raise bad_parameter("NCRYPT_PAD_PKCS1_FLAG wants a Pkcs1PaddingInfo")
-    if info.algorithm is None:
-        if len(digest) > size - PKCS1_OVERHEAD:
-            raise bad_parameter(f"{len(digest)} bytes do not fit a modulus of {size}")
-        return Pkcs1(None)
-    return Pkcs1(_hash_of(info.algorithm, digest))
+    how = Pkcs1(None if info.algorithm is None else _hash_of(info.algorithm, digest))
+    encode_signature(how, digest, size, bytes)  # raises when it does not fit
+    return how
 
 
 def _pss_signature(info: object, digest: bytes, size: int) -> SigningPadding:

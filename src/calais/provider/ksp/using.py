@@ -15,6 +15,7 @@ from calais.provider.ksp import errors
 from calais.provider.ksp.calls import checked, is_silent
 from calais.provider.ksp.handles import NCryptKey, NCryptSecret, a_key, a_secret
 from calais.provider.ksp.keyblobs import buffers
+from calais.provider.ksp.keyfacts import planned_length
 from calais.provider.ksp.making import usage_of
 from calais.provider.ksp.paddings import (
     PAD_ENCRYPTION,
@@ -54,7 +55,7 @@ def _signing(key: NCryptKey, info: object, digest: bytes, given: int) -> Signing
     if not key.algorithm.signs:
         raise errors.not_supported(f"{key.algorithm.name} keys make no signatures")
     if key.algorithm.is_rsa:
-        return signing_padding(info, given & PAD_SIGNING, digest, (_bits(key) + 7) // 8)
+        return signing_padding(info, given & PAD_SIGNING, digest, _size(key))
     if given & PAD_SIGNING:
         raise WinError.of(Code.NTE_BAD_FLAGS, "ECDSA has no padding")
     if info is not None or not digest:
@@ -62,9 +63,9 @@ def _signing(key: NCryptKey, info: object, digest: bytes, given: int) -> Signing
     return RAW
 
 
-def _bits(key: NCryptKey) -> int:
-    """Length of the key; an unfinished one is as long as it takes for what it would be used for."""
-    return key.material.public_key.key_size
+def _size(key: NCryptKey) -> int:
+    """Bytes of the key's numbers; of an unfinished one as they will be, for what is checked before its state."""
+    return ((key.length or planned_length(key)) + 7) // 8
 
 
 def sign_hash(handle: object, info: object, digest: object, given: int) -> bytes:
@@ -92,13 +93,16 @@ def verify_signature(handle: object, info: object, digest: object, signature: ob
 # --- encryption ------------------------------------------------------------------------------------------------------
 
 
-def _rsa(key: NCryptKey) -> rsa.RSAPublicKey:
+def _check_rsa(key: NCryptKey) -> None:
     if not key.algorithm.is_rsa:
         raise errors.not_supported(f"{key.algorithm.name} keys do not encrypt")
+
+
+def _numbers(key: NCryptKey) -> rsa.RSAPublicNumbers:
     public = key.material.public_key
     if not isinstance(public, rsa.RSAPublicKey):
         raise errors.not_supported("this is no RSA key")
-    return public
+    return public.public_numbers()
 
 
 def encrypt(handle: object, plain: object, info: object, given: int) -> bytes:
@@ -106,10 +110,10 @@ def encrypt(handle: object, plain: object, info: object, given: int) -> bytes:
     key = a_key(handle)
     given = checked(given, PAD_ENCRYPTION)
     data = _bytes(plain, "plaintext")
-    public = _rsa(key)
-    size, numbers = (public.key_size + 7) // 8, public.public_numbers()
+    _check_rsa(key)
+    size = _size(key)
     block = padded(encryption_padding(info, given & PAD_ENCRYPTION, size), data, size)
-    number = int.from_bytes(block, "big")
+    numbers, number = _numbers(key), int.from_bytes(block, "big")
     if number >= numbers.n:
         raise errors.bad_parameter("the block is not below the modulus")
     return pow(number, numbers.e, numbers.n).to_bytes(size, "big")
@@ -120,10 +124,10 @@ def decrypt(handle: object, data: object, info: object, given: int) -> bytes:
     key = a_key(handle)
     given = checked(given, PAD_ENCRYPTION)
     block = _bytes(data, "ciphertext")
-    public = _rsa(key)
-    size = (public.key_size + 7) // 8
+    _check_rsa(key)
+    size = _size(key)
     how = encryption_padding(info, given & PAD_ENCRYPTION, size)
-    if len(block) != size or int.from_bytes(block, "big") >= public.public_numbers().n:
+    if len(block) != size or int.from_bytes(block, "big") >= _numbers(key).n:
         raise errors.bad_parameter(f"ciphertext for this key has {size} bytes and is below its modulus")
     _need(key, flags.NCRYPT_ALLOW_DECRYPT_FLAG)
     plain = key.material.decrypt(block, key.caller(silent=is_silent(given)))
