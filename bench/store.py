@@ -37,7 +37,8 @@ from calais.store.sql import SqlDatabase
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 NSS_SIZES = (1_000, 10_000)
 NSS_FILL_S = 60.0
-CHUNK = 5_000
+CHUNK = 50_000
+BARE = 5_000
 FINDS = 300
 ENUMERATED = 5_000
 SINGLE_ADDS = 50
@@ -170,10 +171,10 @@ def plain(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 def plain_insert(folder: Path, template: Template) -> float:
-    """Seconds for each of ``CHUNK`` bare insertions into tables of the same shape, with the digests at hand."""
+    """Seconds for each of ``BARE`` bare insertions into tables of the same shape, with the digests at hand."""
     path = folder / "plain.db"
     SqlDatabase(path).close()
-    ders = [template.make(number) for number in range(CHUNK)]
+    ders = [template.make(number) for number in range(BARE)]
     rows = [(der, *filing.digests(der, {}).values()) for der in ders]
     columns = ", ".join(index.value for index in filing.digests(ders[0], {}))
     connection = sqlite3.connect(path)
@@ -187,7 +188,7 @@ def plain_insert(folder: Path, template: Template) -> float:
     connection.commit()
     spent = time.perf_counter() - begun
     connection.close()
-    return spent / CHUNK
+    return spent / BARE
 
 
 # --- NSS --------------------------------------------------------------------------------------------------------------

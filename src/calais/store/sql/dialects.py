@@ -22,6 +22,8 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, WinError
 
+_CACHE = "cache_size=-65536"  # KiB at most; digests lie all over their indexes, and the default is 2 MB
+
 
 def url_of(url: str | Path) -> URL:
     """A URL, of an SQLite file if it was a path; the file is there afterwards, and private."""
@@ -128,7 +130,7 @@ class Sqlite(Other):
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", _CACHE):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
