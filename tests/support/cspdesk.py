@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from people import PIN, rsa_of
+from cryptography.hazmat.primitives.serialization import Encoding
+from people import PIN, key_of, rsa_of
 from pivdesk import certificate
 
 from calais.testing import virtual_gids, virtual_piv
@@ -102,3 +105,17 @@ def containers(handle):
                 raise
             return found
         flags = api.CRYPT_NEXT
+
+
+def set_certificate(handle, value, spec=api.AT_KEYEXCHANGE):
+    """KP_CERTIFICATE of the key in a slot."""
+    api.CryptSetKeyParam(api.CryptGetUserKey(handle, spec), api.KP_CERTIFICATE, value)
+
+
+def certificate_of(public):
+    """A certificate of ``public`` by an authority of ours (DER)."""
+    name = x509.Name.from_rfc4514_string("CN=made")
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(public).serial_number(7)
+    builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+    made = builder.not_valid_after(datetime(2030, 1, 1, tzinfo=UTC)).sign(key_of("issuer"), hashes.SHA256())
+    return made.public_bytes(Encoding.DER)

@@ -293,11 +293,15 @@ def _present_name(view: CardView, slot: spec.Slot) -> str:
 
 
 def index_of_key_alone(view: CardView, name: str) -> int | None:
-    """The index of the slot that is called ``name`` and has a key, though no certificate; ``None`` = there is none."""
+    """The index of the slot that is called ``name`` and has a key, though no certificate; ``None`` = there is none.
+
+    A slot that the container map gives another name is not meant.
+    """
     guid = view.chuid().usable_guid
     for slot in spec.SLOTS:
         if names.container_name(guid, slot.certificate) == name.casefold():
-            return INDEX_OF[slot.ref] if ask_card(view, slot) is not None else None
+            listed = slot.ref in keptmap.read(view).current or view.certificate(slot) is not None
+            return None if listed or ask_card(view, slot) is None else INDEX_OF[slot.ref]
     return None
 
 
