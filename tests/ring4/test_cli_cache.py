@@ -67,7 +67,7 @@ def test_a_file_that_is_not_used_is_named(calais):
     calais.card("ada")
     calais.ok("propagate")
     folder = calais.virtual.directory.parent / "cache"
-    path = next(folder.glob("*.card"))
+    path = next(folder.glob("*.memory"))
     path.write_bytes(path.read_bytes()[:-1])
     assert path.name in calais.json("cache", "show")["notes"][0]
     assert "was changed or cut" in calais.ok("cache", "show").out

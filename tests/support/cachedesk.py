@@ -31,4 +31,4 @@ def listing(system):
 
 
 def files(home):
-    return sorted(home.glob("*.card"))
+    return sorted(home.glob("*.memory"))

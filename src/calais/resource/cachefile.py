@@ -26,7 +26,7 @@ from typing import Any
 from calais.minidriver.memo import KeptCard, KeptObject
 
 HEADER = b"calais-cache 1\n"
-KEY_FILE, SUFFIX = "cache.key", ".card"
+KEY_FILE, SUFFIX = "cache.key", ".memory"
 KEY_SIZE = MAC_SIZE = 32
 MAX_FILE = 16 << 20  # bytes; the limits of the cache are far below
 NAME_DIGITS = 32
