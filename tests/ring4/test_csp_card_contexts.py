@@ -324,6 +324,12 @@ def test_the_silent_recipe(silent):
         assert container_of(handle) == "made"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\U0001f511" * 20])
+def test_what_cannot_be_the_name_of_a_new_container(system, made, name):
+    with fails(Code.NTE_BAD_KEYSET_PARAM):
+        acquire(name, NEW)
+
+
 # --- DELETEKEYSET ---
 
 

@@ -208,6 +208,16 @@ def test_new_and_delete(system, kind):
         acquire("fresh", DELETE)
 
 
+def test_a_thumbprint_is_not_the_name_of_a_new_container(system, name):
+    with fails(Code.NTE_BAD_KEYSET_PARAM):
+        acquire("0" * 40, NEW)
+    with acquire("{fresh}", NEW) as handle:
+        assert container_of(handle) == "{fresh}"
+    guid = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
+    with acquire(f"{{{guid}}}", NEW) as handle:
+        assert container_of(handle) == guid
+
+
 def test_delete_by_thumbprint(system, name):
     digits = thumbprint(system)
     assert acquire(digits, DELETE) is None

@@ -42,10 +42,15 @@ def create_container(card: Card, name: str = "") -> Container:
         WinError: ``NTE_EXISTS``, ``NTE_TOKEN_KEYSET_STORAGE_FULL``, ``SCARD_E_READ_ONLY_CARD``; ``NTE_BAD_KEYSET_PARAM``,
             the card cannot keep this name; and as ``PinBroker.perform``.
     """
+
+    def job(driver: Minidriver) -> Container:
+        try:
+            return entered(card, driver, driver.new_container(name or None))
+        except BadParameter as error:
+            raise WinError.of(Code.NTE_BAD_KEYSET_PARAM, f"{name!r} cannot be the name of a container") from error
+
     with _in_providers_words(card):
-        return _change(
-            card, "make a container", lambda driver: entered(card, driver, driver.new_container(name or None))
-        )
+        return _change(card, "make a container", job)
 
 
 def make_key(container: Container, order: KeyOrder) -> Container:

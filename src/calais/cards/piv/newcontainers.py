@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calais.cards.piv import edge, edge_yubico, keptmap, listing, pins, spec, writing
+from calais.cards.piv.containermap import MapRecord
 from calais.cards.piv.view import CardView
 from calais.iso7816 import tlv
 from calais.minidriver.administration import KeyPurpose
@@ -50,6 +51,8 @@ def new_container(view: CardView, name: str | None) -> ContainerEntry:
     Where the card takes no container map, a container under the slot's own name is on the card once it has a key.
     """
     writing.refuse_read_only(view)
+    if name is not None and not MapRecord(name, 0, 0, 0).has_usable_name:
+        raise BadParameter(detail="a container name has 1 to 39 printable characters")
     taken = {entry.index: entry.name.casefold() for entry in listing.containers(view, probe_keys=True)}
     if name is not None and name.casefold() in taken.values():
         raise WinError.of(Code.NTE_EXISTS, f"the card has a container {name!r} already")

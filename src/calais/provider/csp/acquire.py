@@ -20,6 +20,7 @@ from calais.provider.caller import Caller, Face
 from calais.provider.card import Card
 from calais.provider.choosing import Choosing, Lease
 from calais.provider.container import Container, Key
+from calais.provider.csp.cardkeys import public_only
 from calais.provider.csp.cardslots import CardSlots, PublicCardSlots
 from calais.provider.csp.context import CspContext, Guard, KeySlots
 from calais.provider.csp.lasterror import LastErrors
@@ -169,11 +170,14 @@ class CardContext(CspContext):
 
         Raises:
             BadParameter: ``ERROR_INVALID_PARAMETER``, the context is closed.
+            AccessDenied: ``NTE_PERM``, it is for public data.
             NotFound: ``NTE_NO_KEY``, it has no container.
             WinError: as ``Container.key``.
         """
         if not self.is_open:
             raise BadParameter(Code.ERROR_INVALID_PARAMETER, "this handle is closed")
+        if self.is_public:
+            raise public_only()
         if self.container is None:
             self.look_for_card()
         if self.container is None:
