@@ -17,7 +17,7 @@ static inline void check(BOOL done, const char *what)
     }
 }
 
-static struct bytes room(DWORD size)
+static inline struct bytes room(DWORD size)
 {
     struct bytes made = {calloc(1, size + 16), size};
     return made;
@@ -30,7 +30,7 @@ static inline FILE *file_in(const char *directory, const char *name, const char 
     return fopen(path, mode);
 }
 
-static struct bytes load(const char *directory, const char *name)
+static inline struct bytes load(const char *directory, const char *name)
 {
     FILE *file = file_in(directory, name, "rb");
     struct bytes found = {NULL, 0};
