@@ -14,6 +14,8 @@ import pytest
 from calais.testing.echo import INS_ECHO, INS_IS_VERIFIED, INS_VERIFY, EchoCard
 from calais.testing.pcscd import PrivatePcscd
 from calais.transport import pcsc, vpcd
+from calais.transport.base import Channel
+from calais.transport.keypad import Keypad
 from calais.transport.pcsc_library import bounded
 from calais.win.codes import Code
 from calais.win.errors import (
@@ -25,6 +27,7 @@ from calais.win.errors import (
     ReaderUnavailable,
     SharingViolation,
     Unsupported,
+    WinError,
 )
 
 pytestmark = [
@@ -199,6 +202,14 @@ def test_a_reader_attribute_can_be_read(transport):
     assert transport.attribute(TAG_IFD_ATR) == EchoCard.atr
     with pytest.raises(Unsupported):
         transport.attribute(0x7FFF0001)
+
+
+def test_a_reader_without_keypad_has_none_and_loses_nothing_by_the_question(transport):
+    with Channel(transport).begin() as tx:
+        assert Keypad.of(tx) is None
+        assert tx.open
+    with pytest.raises(WinError):
+        transport.control(0x42330006, b"")
 
 
 # --- cards
