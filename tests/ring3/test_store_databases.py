@@ -7,6 +7,8 @@ import pytest
 
 from calais.store import filing
 from calais.store.api import Index, Lookup
+from calais.win.codes import Code
+from calais.win.errors import WinError
 
 A, B, C = (certs.make(each) for each in ("Alice", "Bob", "Carol"))
 EVERYTHING = 10**9
@@ -67,6 +69,26 @@ def test_settings_are_apart_by_kind_name_and_location(database):
     assert database.settings().delete("csp", "a")
     assert database.settings().get("card", "a") == b"1"
     assert database.names(1) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "\ud800", "\U0001f511 \u202e", ""], ids=["nul", "no character", "odd", "empty"]
+)
+def test_a_name_is_kept_as_it_is_or_refused_as_the_caller_s_fault(database, name):
+    settings = database.settings()
+    settings.put("card", "before", b"1")
+    refused = code_of(lambda: settings.put("card", name, b"2"))
+    assert refused in (None, Code.E_INVALIDARG)
+    assert settings.items("card") == {"before": b"1"} | ({} if refused else {name: b"2"})
+
+
+def code_of(work):
+    """The code of the WinError that it raises, or None."""
+    try:
+        work()
+    except WinError as error:
+        return error.code
+    return None
 
 
 # --- databases --------------------------------------------------------------------------------------------------------

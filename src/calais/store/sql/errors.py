@@ -14,7 +14,7 @@ from sqlalchemy import exc
 
 from calais.store.api import Collision
 from calais.win.codes import Code
-from calais.win.errors import WinError
+from calais.win.errors import BadParameter, WinError
 
 
 class _Fault(NamedTuple):
@@ -67,9 +67,10 @@ _NO_RIGHT = _Fault(
     "The database refuses this role.",
     "Check user and password in CALAIS_STORE, and ask the database's owner to run the grants of roles.sql.",
 )
+_NOT_KEPT = _Fault(Code.E_INVALIDARG, "The database cannot hold this value or name.")
 _POSTGRESQL: dict[str, _Fault] = {
     "08": _SERVER_LOST,
-    "22": _Fault(Code.E_INVALIDARG, "The database cannot hold this value or name."),
+    "22": _NOT_KEPT,
     "23": _Fault(Code.ERROR_BUSY, "Somebody else made the same change just now.", "Try again."),
     "25006": _Fault(Code.E_ACCESSDENIED, "The database is open for reading only.", "Connect to the primary server."),
     "28": _NO_RIGHT,
@@ -100,6 +101,8 @@ def translated() -> Iterator[None]:
     """Errors of the database as ``WinError``; those of the block itself pass."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise BadParameter(Code.E_INVALIDARG, "The name holds something that is no character.") from error
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
         origin = error.orig if isinstance(error, exc.DBAPIError) else error
         sqlstate = getattr(origin, "sqlstate", None)
@@ -119,6 +122,8 @@ def _fault_of(error: Exception, origin: BaseException | None) -> _Fault:
         return next((_POSTGRESQL[sqlstate[:size]] for size in (5, 3, 2) if sqlstate[:size] in _POSTGRESQL), _OTHER)
     if isinstance(error, exc.OperationalError | exc.InterfaceError):  # libpq gives no code where there is no session
         return _NO_RIGHT if any(each in str(origin) for each in _REFUSED) else _SERVER_LOST
+    if isinstance(error, exc.DataError):
+        return _NOT_KEPT
     if isinstance(error, exc.TimeoutError):
         return _Fault(Code.ERROR_BUSY, "Every connection of this program is in use.", "Try again.")
     return _OTHER
