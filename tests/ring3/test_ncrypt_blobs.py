@@ -287,3 +287,20 @@ def test_damaged_blobs_are_keys_or_fail_with_a_code_of_cng(blob, at, byte, cut):
 def test_a_blob_that_is_cut_off_is_bad_data(blob):
     cut = len(WHOLE[blob]) // 3
     assert code_of(imported, blob, WHOLE[blob][:cut]) == NTE_BAD_DATA
+
+
+# --- secrets stay inside ---------------------------------------------------------------------------------------------
+
+
+def test_keys_on_their_way_show_no_numbers_and_no_passwords():
+    from calais.provider.ksp.keyblobs import blob_type, parameters, parse
+
+    row = blob_type("ECCPRIVATEBLOB")
+    data = WHOLE["ECCPRIVATEBLOB"]
+    key = imported("ECCPRIVATEBLOB", data, (), NCRYPT_DO_NOT_FINALIZE_FLAG)
+    told = parameters([PASSWORD], frozenset((NCRYPTBUFFER_PKCS_SECRET,)))
+    shown = " ".join(map(repr, (key, key.settings, key.draft, parse(row, data, told), told)))
+    NCryptFinalizeKey(key)
+    shown += repr(key.material)
+    for secret in ("password", "0x1234567", str(0x1234567), data[-32:].hex()):
+        assert secret not in shown

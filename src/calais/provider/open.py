@@ -87,10 +87,12 @@ class CardKeys:
         check_ksp(info.prov_name)
         silent = _is_silent(info.flags) or silent
         storage = Storage(CARD, lambda: self._host, window=window)
-        wanted = parse_container(info.container_name)
-        container = self._host.choosing.container(wanted, storage.caller(silent=silent))
-        spec = 0 if info.key_spec == container.key_spec else info.key_spec
+        wanted, caller = parse_container(info.container_name), storage.caller(silent=silent)
         machine = bool(info.flags & CRYPT_MACHINE_KEYSET)
+        if machine:
+            self._host.choosing.forget_data(wanted.reader, caller)
+        container = self._host.choosing.container(wanted, caller)
+        spec = 0 if info.key_spec == container.key_spec else info.key_spec
         return key_in(storage, Found.of_any_kind(container), spec, KeySettings(machine=machine, silent=silent))
 
     def public_key(self, handle: KeyHandle, key_spec: int) -> CertPublicKeyInfo:  # noqa: ARG002 - one key a container

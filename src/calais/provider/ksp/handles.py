@@ -113,7 +113,7 @@ class KeySettings:
     silent: bool = False
     pin: Pin | None = None
     certificate: bytes | None = None
-    own: dict[str, bytes] = field(default_factory=dict)
+    own: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)
