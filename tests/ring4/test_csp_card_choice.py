@@ -271,6 +271,21 @@ def test_a_link_of_the_store_is_no_name_of_a_context(volatile):
                 assert container_of(handle) == name
 
 
+def test_links_of_the_store_outlive_any_number_of_contexts(volatile):
+    link = volatile.propagate()[0].container
+
+    def known():
+        return volatile.card().run(lambda driver: len(driver.memo.names))
+
+    acquire(None).close()
+    before = known()
+    for _ in range(20):
+        with acquire(None) as handle, acquire(in_reader(), CRYPT_VERIFYCONTEXT):
+            containers(handle)
+    acquire(link).close()
+    assert known() <= before + 2
+
+
 def test_two_references_are_one_context(volatile):
     handle = acquire(None)
     api.CryptContextAddRef(handle)

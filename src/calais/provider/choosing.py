@@ -16,7 +16,7 @@ Source: Microsoft, "Smart Card Architecture", container specification levels and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -171,11 +171,21 @@ class Choosing:
 
     def _on(self, card: Card, name: str, suits: Suits) -> Container | None:
         self.names.sweep(card)
+        if not name:
+            return next(iter(self.listed(card, lambda each: each.is_default and suits(each))), None)
         try:
-            found = _by_name(card, name) if name else card.refresh().default
+            found = _by_name(card, name)
         except NotFound:
             return None
         return found if suits(found) else None
+
+    def listed(self, card: Card, suits: Suits) -> list[Container]:
+        """The containers of ``card`` that suit; names that were made for the others are told to nobody, and forgotten."""
+        found: dict[bool, list[Container]] = {True: [], False: []}
+        for each in card.refresh():
+            found[suits(each)].append(each)
+        self.names.drop(card, [each.name for each in found[False]])
+        return found[True]
 
     def room(self, name: ContainerName, caller: Caller) -> Card:
         """The card for a new container ``name``: the first that may be written, has room, and lacks the name.
@@ -274,12 +284,19 @@ class NameLeases:
         self._holders[key] += 1
         return Lease(lambda: self._give_back(key))
 
+    def drop(self, card: Card, names: Sequence[str]) -> None:
+        """These names were made, and told to nobody."""
+        if names and not card.identity.has_stable_names:
+            self._end(card.card_id, names)
+
     def _give_back(self, key: tuple[bytes, str]) -> None:
         self._holders[key] -= 1
         if self._holders[key] <= 0:
             del self._holders[key]
-            card_id, name = key
-            self._over[card_id] = [*self._over.get(card_id, [])[-MAX_NAMES:], name]
+            self._end(key[0], [key[1]])
+
+    def _end(self, card_id: bytes, names: Sequence[str]) -> None:
+        self._over[card_id] = [*self._over.get(card_id, []), *names][-MAX_NAMES:]
 
     def sweep(self, card: Card) -> None:
         """Have ``card`` forget the names that nobody holds any more."""

@@ -56,7 +56,7 @@ def container_names(context: CspContext) -> list[str]:
     mine = on_cards(context)
     choosing = mine.host.choosing
     cards = [mine.card] if mine.card is not None else choosing.cards(None, mine.caller)
-    found = [container for card in cards for container in card.refresh() if is_rsa(container)]
+    found = [container for card in cards for container in choosing.listed(card, is_rsa)]
     for container in found:
         mine.leases.hold(choosing.names.issue(container.card, container.name))
     return [container.name for container in found]
