@@ -85,7 +85,7 @@ class Reading(Protocol):
         """How many of this kind there are; nobody counts further than ``limit``."""
 
     def change(self) -> int:
-        """The change counter: it has risen when anything differs from an earlier look."""
+        """The change counter: it has risen when anything differs from an earlier look. 0: nothing was ever put there."""
 
     def rows(self, below: int | None, limit: int, lookup: Lookup | None = None, kind: int = CERTIFICATE) -> list[Row]:
         """The newest ``limit`` of this kind, newest first.

@@ -295,8 +295,9 @@ class SystemStores:
             raise NotFound(Code.ERROR_FILE_NOT_FOUND, f"There is no store {name!r} to delete.")
 
     def _is_there(self, name: str, location: int) -> bool:
-        names = map(str.casefold, self._database_of(location).names(location))
-        return _is_predefined(name, location) or name.casefold() in names
+        if _is_predefined(name, location):
+            return True
+        return name.casefold() in map(str.casefold, self._database_of(location).names(location))
 
     def _check_there(self, name: str, location: int) -> None:
         if not self._is_there(name, location):
