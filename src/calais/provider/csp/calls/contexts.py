@@ -43,7 +43,9 @@ WRITE = paramrows.by_letter(row for row in ROWS if row.write)
 # --- opening and releasing ---
 
 
-def acquire_by_type(container: object, name: object, prov_type: object, flags: object, system: System) -> CspContext | None:
+def acquire_by_type(
+    container: object, name: object, prov_type: object, flags: object, system: System
+) -> CspContext | None:
     """CryptAcquireContext; ``None`` with CRYPT_DELETEKEYSET.
 
     Raises:
