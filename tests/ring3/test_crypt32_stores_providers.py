@@ -304,6 +304,17 @@ def test_what_another_program_added_meanwhile_is_not_lost(tmp_path):
     assert sorted(ders(opened(CERT_STORE_PROV_FILENAME, path))) == sorted([B, C])
 
 
+def test_a_file_that_was_deleted_meanwhile_is_written_anew(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(STORE)
+    store = opened(CERT_STORE_PROV_FILENAME, path, COMMIT)
+    path.unlink()
+    assert code_of(CertControlStore, store, 0, CERT_STORE_CTRL_RESYNC) == ERROR_FILE_NOT_FOUND
+    add(store, C)
+    store.close()
+    assert ders(opened(CERT_STORE_PROV_FILENAME, path)) == [C, B, A]
+
+
 # --- keys of the registry ---------------------------------------------------------------------------------------------
 
 

@@ -182,7 +182,7 @@ class KeptSource:
                 return
             if not flags & CERT_STORE_CTRL_COMMIT_FORCE_FLAG and _sorted(self._stored()) == _sorted(self._base):
                 return
-            if not self.is_current():
+            if self._keeper.mark() not in (None, self._read):  # what was deleted meanwhile is written anew
                 self.resync()
             unnoticed = self.has_moved()
             self._keeper.write([entry.element.written() for _, entry in self._entries()])
