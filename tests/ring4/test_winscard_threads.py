@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from contextlib import suppress
 
 import pytest
 from people import AskingThread
@@ -415,3 +417,59 @@ def test_a_minidriver_learns_of_a_reset_and_of_a_closed_handle(system, context):
         assert code_of(cardmod.CardReadFile, data, None, "cardid") == w.SCARD_W_REMOVED_CARD
         w.SCardDisconnect(handle, 0)
         assert code_of(cardmod.CardReadFile, data, None, "cardid") == w.ERROR_INVALID_HANDLE
+
+
+# --- everything at once
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_hangs_whatever_threads_do_at_once(system, seed):
+    """Handles, waits, drivers, insertions and resets in eight threads; every one of them comes to its end."""
+    card, stop = virtual_piv(keys={}), threading.Event()
+
+    def use(number):
+        dice = random.Random(seed * 100 + number)
+        with w.SCardEstablishContext(0, system=system) as context:
+            while not stop.is_set():
+                with suppress(WinError):
+                    _something(dice, system, context)
+
+    def move():
+        dice = random.Random(seed)
+        for _ in range(40):
+            with suppress(WinError):
+                system.insert(card, DESK)
+            stop.wait(dice.random() / 40)
+            if dice.random() < 0.2:
+                with suppress(WinError):
+                    system.remove(DESK)
+        stop.set()
+
+    threads = [Asking(use, number) for number in range(6)]
+    mover = Asking(move)
+    mover.done()
+    for thread in threads:
+        assert thread.done() is None
+    with suppress(WinError):
+        system.insert(card, DESK)
+    with w.SCardEstablishContext(0, system=system) as context, connect(context, w.SCARD_SHARE_EXCLUSIVE) as handle:
+        assert w.SCardTransmit(handle, None, PIV_SELECT)[-2:] == b"\x90\x00"
+
+
+def _something(dice, system, context):
+    what = dice.randrange(5)
+    if what == 0:
+        w.SCardGetStatusChange(context, dice.randrange(20), [ReaderState(DESK, None, PRESENT)])
+    elif what == 1:
+        _ = system.card(DESK).card_id
+    else:
+        with connect(
+            context, dice.choice([w.SCARD_SHARE_SHARED, w.SCARD_SHARE_SHARED, w.SCARD_SHARE_EXCLUSIVE])
+        ) as handle:
+            for _ in range(dice.randrange(3)):
+                w.SCardBeginTransaction(handle)
+            w.SCardTransmit(handle, None, PIV_SELECT)
+            if dice.random() < 0.3:
+                w.SCardEndTransaction(handle, dice.randrange(4))
+            if dice.random() < 0.2:
+                w.SCardReconnect(handle, w.SCARD_SHARE_SHARED, 3, dice.randrange(3))
