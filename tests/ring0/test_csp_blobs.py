@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calais.provider.csp import keyblobs
+from calais.win.blobs import CAPI_RSA
 from calais.win.errors import WinError
 from calais.win.flags import (
     AT_KEYEXCHANGE,
     CALG_AES_128,
+    CALG_MD5,
     CALG_RSA_KEYX,
+    CRYPT_DECRYPT_RSA_NO_PADDING_CHECK,
     CRYPT_EXPORTABLE,
     CRYPT_VERIFYCONTEXT,
     PLAINTEXTKEYBLOB,
@@ -106,3 +109,21 @@ def test_the_layouts_are_those_of_the_header():
     assert len(simple) == 12 + 128
     assert plain[:12] == bytes.fromhex("08020000 0E660000 10000000")
     assert len(plain) == 12 + 16
+
+
+ODD = st.integers(1, 0x7FFF).map(lambda number: 2 * number + 1)
+
+
+@given(ODD, ODD, st.sampled_from([3, 17, 65537]), st.binary(min_size=4, max_size=4))
+def test_a_weak_private_key_is_refused_or_used_without_surprise(p, q, exponent, block):
+    """Nobody checks that the primes of a blob are prime; what they make is still an answer or a code."""
+    context, _ = samples()
+    numbers = (p * q).to_bytes(4, "little") + p.to_bytes(2, "little") + q.to_bytes(2, "little") + bytes(10)
+    blob = CAPI_RSA.pack(PRIVATEKEYBLOB, 2, 0, CALG_RSA_KEYX, b"RSA2", 32, exponent) + numbers
+    with contextlib.suppress(WinError):
+        key = FACE.ImportKey(context, blob, None, CRYPT_EXPORTABLE)
+        for flags in (CRYPT_DECRYPT_RSA_NO_PADDING_CHECK, 0):
+            with contextlib.suppress(WinError):
+                FACE.Decrypt(context, key, None, True, flags, block)
+        with contextlib.suppress(WinError):
+            FACE.SignHash(context, FACE.CreateHash(context, CALG_MD5), AT_KEYEXCHANGE)

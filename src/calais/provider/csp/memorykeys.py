@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from math import gcd
 
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256, SHA384, SHA512, HashAlgorithm
@@ -96,7 +97,7 @@ class MemoryRsaKey:
         cipher = int.from_bytes(block, "big")
         if len(block) != size or cipher >= n:
             raise WinError.of(Code.NTE_BAD_DATA, f"a block for this key has {size} bytes and is below its modulus")
-        blind = secrets.randbelow(n - 2) + 2
+        blind = _unit(n)
         cipher = cipher * pow(blind, public.e, n) % n
         half_q = pow(cipher, numbers.dmq1, numbers.q)
         half = (pow(cipher, numbers.dmp1, numbers.p) - half_q) * numbers.iqmp % numbers.p
@@ -146,3 +147,11 @@ class MemorySlots:
 
     def seen_by(self, caller: Caller) -> None:
         """Nobody is asked for a key in memory."""
+
+
+def _unit(modulus: int) -> int:
+    """A random number that has an inverse."""
+    while True:
+        number = secrets.randbelow(modulus - 2) + 2
+        if gcd(number, modulus) == 1:
+            return number
