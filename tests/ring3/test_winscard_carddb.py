@@ -306,6 +306,13 @@ def test_an_item_has_a_limit(context):
     assert len(w.SCardReadCache(context, ID, 0, "Name")) == 1 << 20
 
 
+def test_the_limit_of_an_item_is_policy():
+    with local_system(policy={"cache.item_bytes": 4}), w.SCardEstablishContext(0) as context:
+        w.SCardWriteCache(context, ID, 0, "Name", bytes(4))
+        assert code_of(w.SCardWriteCache, context, ID, 0, "Name", bytes(5)) == w.SCARD_W_CACHE_ITEM_TOO_BIG
+        assert w.SCardReadCache(context, ID, 0, "Name") == bytes(4)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [(ID[:15], 0, "n"), (ID + b"\0", 0, "n"), (None, 0, "n"), (ID, -1, "n"), (ID, 1 << 32, "n"), (ID, 0, None)],

@@ -64,6 +64,7 @@ class Policy:
     cache_mode: str = "global"
     piv_cache: str = "global"
     gids_cache: str = "card"
+    cache_item_bytes: int = 1 << 20
     unblock_escrow_key: str = ""
     pin_separate_caches: bool = False
     personal_default_container: str = ""

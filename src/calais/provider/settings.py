@@ -248,6 +248,7 @@ OWN_SETTINGS = (
     ),
     Setting("piv.cache", "piv_cache", CACHE_MODES, "the same for PIV cards; card = as the driver's cache mode says"),
     Setting("gids.cache", "gids_cache", CACHE_MODES, "the same for GIDS cards"),
+    Setting("cache.item_bytes", "cache_item_bytes", range(1 << 31), "the longest item that SCardWriteCache keeps"),
     Setting(
         "unblock.escrow_key",
         "unblock_escrow_key",

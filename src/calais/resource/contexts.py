@@ -15,7 +15,7 @@ from calais.resource.connection import GONE, Connection, Sight
 from calais.resource.discovery import Discovery
 from calais.resource.groups import Groups
 from calais.resource.handles import SCardHandle, invalid_handle
-from calais.resource.itemcache import ItemCache
+from calais.resource.itemcache import ITEM_BYTES_MAX, ItemCache
 from calais.resource.localconnection import LocalPort
 from calais.resource.real import RealPort, RealReaders
 from calais.resource.realconnection import RealConnection, sights
@@ -57,7 +57,8 @@ class CardService:
         watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.bulletin = Bulletin()
-        self.items = ItemCache()
+        limit = policy.get("cache.item_bytes")
+        self.items = ItemCache(limit if isinstance(limit, int) else ITEM_BYTES_MAX)
         self.database = CardDatabase(settings)
         self.discovery = Discovery(self.database, settings)
         self.groups = Groups(settings, lambda: list(ports()))
