@@ -267,3 +267,25 @@ def test_clearing_forgets_one_card_or_all(tmp_path, four_piv, four_gids):
     assert [card.driver for card in KeptCards(CacheFolder(tmp_path)).cards()] == ["piv"]
     assert cards.clear() == 1
     assert files(tmp_path) == []
+
+
+def test_a_vendors_driver_is_asked_before_a_memory_of_our_own(tmp_path, four_gids):
+    """A memory saves the question which driver it is only where nobody else could want the card."""
+    from calais.cards.registry import BUILT_IN, identify
+    from calais.minidriver.memo import CardMemo
+
+    asked = []
+
+    def vendor(tx, memo, *, policy, fresh):
+        asked.append(fresh)
+
+    desk = gidsdesk.new_desk(keys=four_gids)
+    used(tmp_path, desk.card)
+    for drivers, expected in (({"vendor": vendor, **BUILT_IN}, [True]), (BUILT_IN, [])):
+        asked.clear()
+        desk.connect()
+        memo = CardMemo(shelf=KeptCards(CacheFolder(tmp_path)))
+        with desk.channel.begin() as tx:
+            assert len(identify(tx, memo, drivers=drivers).containers()) == 4
+        assert memo.recalled
+        assert asked == expected
