@@ -52,6 +52,12 @@ def test_a_file_is_read_as_what_it_is(form, wrap):
     assert sniffing.sniff(WRAPS[wrap](data)) == (form, items)
 
 
+@pytest.mark.parametrize("version", [b"", certs.tlv(0xA0, b"\x02\x01\x02")], ids=["v1", "v3"])
+def test_a_bare_tbs_is_a_certificate_too_and_no_message(version):
+    bare = certs.raw_tbs(version=version)
+    assert sniffing.sniff(bare) == (Format.CERTIFICATE, [Item(32, bare, {})])
+
+
 def test_nothing_is_an_empty_file():
     assert sniffing.sniff(b"") == (Format.EMPTY, [])
 

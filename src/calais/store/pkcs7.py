@@ -18,6 +18,7 @@ OID_DATA = "1.2.840.113549.1.7.1"
 OID_SIGNED_DATA = "1.2.840.113549.1.7.2"
 MAX_BYTES = 1 << 24
 MAX_ITEMS = 1 << 16
+MAX_PARTS = 16
 _CERTIFICATES = 0xA0  # [0] IMPLICIT
 _CRLS = 0xA1  # [1] IMPLICIT
 _EXPLICIT_0 = 0xA0
@@ -77,12 +78,11 @@ def _members(signed: der.Node) -> Iterator[Item]:
 
     Wine leaves the set of digest algorithms out where it is empty.
     """
-    parts = [part for part in _at_most(ber.children(signed), 8) if part.tag != der.SET]
-    if [part.tag for part in parts[:2]] != [der.INTEGER, der.SEQUENCE]:
+    parts = [part for part in _at_most(ber.children(signed), MAX_PARTS) if part.tag != der.SET]
+    tags = [part.tag for part in parts]
+    if tags[:2] != [der.INTEGER, der.SEQUENCE] or not {_CERTIFICATES, _CRLS}.issuperset(tags[2:]):
         raise BadData(Code.CRYPT_E_ASN1_BADTAG, "This is no SignedData.", index=signed.start)
     for part in parts[2:]:
-        if part.tag not in (_CERTIFICATES, _CRLS):
-            continue
         for node in _at_most(ber.children(part), MAX_ITEMS):
             if node.tag == der.SEQUENCE:
                 yield _item(CERTIFICATE if part.tag == _CERTIFICATES else CRL, node)
