@@ -32,6 +32,13 @@ from calais.win.codes import Code
 from calais.win.errors import AccessDenied, PinBlocked, SilentContext, Unsupported
 from calais.win.flags.cardmod import EveryoneReadUserWriteAc
 from calais.win.flags.crypt32 import PropId, StoreLocationId
+from calais.winapi.ncrypt import (
+    MS_SMART_CARD_KEY_STORAGE_PROVIDER,
+    NCryptCreatePersistedKey,
+    NCryptFinalizeKey,
+    NCryptFreeObject,
+    NCryptOpenStorageProvider,
+)
 
 SIGN = (b"data", SHA256)
 ONE, LATER = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2040, 1, 1, tzinfo=dt.UTC)
@@ -93,6 +100,23 @@ def test_RequireOnCardPrivateKeyGen_forbids_to_make_a_key_here(monkeypatch, requ
                 padding.PKCS1v15(),
                 hashes.SHA256(),
             )
+
+
+@pytest.mark.parametrize("algorithm", ["RSA", "ECDSA_P256"])
+@pytest.mark.parametrize("required", [0, 1])
+def test_RequireOnCardPrivateKeyGen_holds_for_cng_too(monkeypatch, required, algorithm):
+    install(monkeypatch, as_entry_point(NoGenerator))
+    with gids({"RequireOnCardPrivateKeyGen": required}) as system:
+        provider = NCryptOpenStorageProvider(MS_SMART_CARD_KEY_STORAGE_PROVIDER, system=system)
+        if required:
+            with pytest.raises(Unsupported):
+                NCryptCreatePersistedKey(provider, algorithm, NAME)
+        else:
+            key = NCryptCreatePersistedKey(provider, algorithm, NAME)
+            NCryptFinalizeKey(key)
+            assert [container.name for container in system.card().containers] == [NAME]
+            NCryptFreeObject(key)
+        NCryptFreeObject(provider)
 
 
 IMPORTS = {

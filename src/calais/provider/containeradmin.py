@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from calais.minidriver.administration import KeyOrder, KeyPurpose
@@ -101,15 +101,35 @@ def generate(container: Container, key_spec: int, size_bits: int = 0) -> Contain
 
 
 def rsa_order(card: Card, key_spec: int, size_bits: int = 0) -> KeyOrder:
-    """The order for an RSA key that ``card`` is to have; arguments and errors as ``generate``.
-
-    A key that the card cannot generate is made here and loaded, unless policy ``RequireOnCardPrivateKeyGen`` forbids it.
-    """
+    """The order for an RSA key that ``card`` is to have; arguments and errors as ``generate``."""
     bits = size_bits or card.policy.default_key_length_bits
     check_generation(card, key_spec, bits)
+    return new_key_order(card, f"RSA{bits}", purpose_of(key_spec))
+
+
+def new_key_order(card: Card, algorithm: str, purpose: KeyPurpose = KeyPurpose.DEFAULT) -> KeyOrder:
+    """The order for a new key: a card that cannot generate it gets one that is made here.
+
+    Whether policy ``RequireOnCardPrivateKeyGen`` allows that has been asked before (``may_generate``).
+
+    Args:
+        card: where.
+        algorithm: ``"RSA2048"``, ``"P256"`` …
+        purpose: what it is for.
+    """
     if card.run(lambda driver: driver.capabilities().key_gen):
-        return KeyOrder(f"RSA{bits}", purpose=purpose_of(key_spec))
-    return KeyOrder(key=rsa.generate_private_key(65537, bits), purpose=purpose_of(key_spec))
+        return KeyOrder(algorithm, purpose=purpose)
+    if algorithm.startswith("RSA"):
+        return KeyOrder(key=rsa.generate_private_key(65537, int(algorithm[3:])), purpose=purpose)
+    return KeyOrder(key=ec.generate_private_key(_CURVES[algorithm]()), purpose=purpose)
+
+
+_CURVES: dict[str, type[ec.EllipticCurve]] = {"P256": ec.SECP256R1, "P384": ec.SECP384R1, "P521": ec.SECP521R1}
+
+
+def may_generate(card: Card, driver: Minidriver) -> bool:
+    """Whether the card generates keys, or policy lets them be made here and loaded."""
+    return driver.capabilities().key_gen or not card.policy.require_on_card_generation
 
 
 def check_generation(card: Card, key_spec: int, size_bits: int) -> None:
@@ -118,7 +138,7 @@ def check_generation(card: Card, key_spec: int, size_bits: int) -> None:
     def job(driver: Minidriver) -> None:
         if driver.read_only:
             raise read_only_card(card.label)
-        if not driver.capabilities().key_gen and card.policy.require_on_card_generation:
+        if not may_generate(card, driver):
             step = "set RequireOnCardPrivateKeyGen = 0 in the policy file, and it is made here"
             raise Unsupported(detail=f"{card.label} does not generate keys", next_step=step)
         if f"RSA{size_bits}" not in driver.key_algorithms or not _is_offered(driver, key_spec, size_bits):

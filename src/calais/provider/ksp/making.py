@@ -175,7 +175,7 @@ def check_generation(card: Card, algorithm: KeyAlgorithm, key_spec: int, bits: i
     def job(driver: Minidriver) -> bool:
         if driver.read_only:
             raise read_only_card(card.label)
-        if not driver.capabilities().key_gen:
+        if not containeradmin.may_generate(card, driver):
             return False
         if algorithm.is_rsa and not bits:
             return any(name.startswith("RSA") for name in driver.key_algorithms)
@@ -195,9 +195,11 @@ class NewOnCard:
     def finish(self, key: NCryptKey, *, silent: bool) -> CardKey:
         """See ``handles.Draft``."""
         bits = key.settings.length or key.storage.system.policy.default_key_length_bits
-        if key.place is not None:
-            check_generation(key.place.card, key.algorithm, key.place.key_spec, bits)
-        return _made(key, KeyOrder(order_name(key.algorithm, bits)), silent=silent)
+        if key.place is None:
+            raise errors.bad_handle("this key is on no card")
+        check_generation(key.place.card, key.algorithm, key.place.key_spec, bits)
+        order = containeradmin.new_key_order(key.place.card, order_name(key.algorithm, bits))
+        return _made(key, order, silent=silent)
 
 
 @dataclass(frozen=True, slots=True)
