@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 NSS_SIZES = (1_000, 10_000)
 NSS_FILL_S = 60.0
 CHUNK = 50_000
-BARE = 5_000
+OURS = 10_000
 FINDS = 300
 ENUMERATED = 5_000
 SINGLE_ADDS = 50
@@ -49,6 +50,11 @@ GOAL = 2.0
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------
+
+
+def sha1(value: bytes) -> bytes:
+    """Of a certificate, or of a key."""
+    return hashlib.sha1(value, usedforsecurity=False).digest()
 
 
 class Template:
@@ -72,6 +78,23 @@ class Template:
         self._der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
         marks = (b"\x5a" * 8, b"S" * 16, b"I" * 16, point[1:])
         self._places = [self._der.index(mark) for mark in marks]
+        fields = parse(self._der).fields
+        self._issuer, self._subject, self._key = (slice(fields[at].start, fields[at].end) for at in (2, 4, 5))
+        sample = self.make(12345)
+        assert self.digests(sample, 12345) == tuple(filing.digests(sample, {}).values())
+
+    def digests(self, der: bytes, number: int) -> tuple[bytes, ...]:
+        """What ``filing.digests`` makes of the certificate with this number, without reading it."""
+        point = der[self._key][-65:]
+        values = {
+            Index.SHA1: sha1(der),
+            Index.SUBJECT: der[self._subject],
+            Index.ISSUER: der[self._issuer],
+            Index.ISSUER_SERIAL: filing.issuer_and_serial(der[self._issuer], number + 1),
+            Index.KEY_IDENTIFIER: sha1(der[self._key]),
+            Index.PUBLIC_KEY: hashlib.md5(point, usedforsecurity=False).digest(),
+        }
+        return tuple(filing.digest(values[index]) for index in Index)
 
     def make(self, number: int) -> bytes:
         """The certificate with this number."""
@@ -100,24 +123,47 @@ class Result(NamedTuple):
 def ways(store: CertificateStore) -> dict[str, Callable[[bytes], object]]:
     """Every find by key, given the certificate that is wanted."""
     return {
-        "SHA-1": lambda der: store.get(hashlib.sha1(der, usedforsecurity=False).digest()),
+        "SHA-1": lambda der: store.get(sha1(der)),
         "subject": lambda der: list(store.find(subject=parse(der).subject)),
         "issuer + serial": lambda der: list(store.find(issuer=parse(der).issuer, serial=parse(der).serial)),
         "key identifier": lambda der: list(store.find(key_identifier=key_identifier(parse(der)))),
     }
 
 
-def fill(database: SqlDatabase, template: Template, start: int, end: int, tick: Callable[[int], None]) -> float:
-    """Seconds for each certificate, filed in transactions of ``CHUNK``."""
+def fill(
+    database: SqlDatabase, template: Template, start: int, end: int, tick: Callable[[int], None], store: str = "My"
+) -> float:
+    """Seconds for each certificate, filed in one transaction."""
+    ders = [template.make(number) for number in range(start, end)]
+    begun = time.perf_counter()
+    with database.backing(1, store).writing() as look:
+        look.put_all((der, {}) for der in ders)
+    tick(len(ders))
+    return (time.perf_counter() - begun) / len(ders)
+
+
+def fill_plainly(path: Path, template: Template, start: int, end: int, tick: Callable[[int], None]) -> float:
+    """Seconds for each certificate, put into the same tables by plain ``sqlite3``; the digests are at hand."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA cache_size = -262144")
+    [store] = connection.execute("SELECT id FROM store WHERE folded = 'my'").fetchone()
+    columns = ", ".join(("store_id", "encoded", *Index))
+    insert = f"INSERT INTO certificate ({columns}) VALUES ({', '.join('?' * (2 + len(Index)))})"
     spent = 0.0
     for first in range(start, end, CHUNK):
-        ders = [template.make(number) for number in range(first, min(first + CHUNK, end))]
+        numbers = range(first, min(first + CHUNK, end))
+        ders = [template.make(number) for number in numbers]
+        rows = [(store, der, *template.digests(der, number)) for der, number in zip(ders, numbers, strict=True)]
+        [last] = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'certificate'").fetchone()
+        hashes = [(last + 1 + at, sha1(der)) for at, der in enumerate(ders)]
         begun = time.perf_counter()
-        with database.backing(1, "My").writing() as look:
-            look.put_all((der, {}) for der in ders)
+        connection.executemany(insert, rows)
+        connection.executemany("INSERT INTO property (certificate_id, prop_id, value) VALUES (?, 3, ?)", hashes)
+        connection.commit()
         spent += time.perf_counter() - begun
         tick(len(ders))
-    return spent / (end - start)
+    connection.close()
+    return spent / max(1, end - start)
 
 
 def median_of(work: Callable[[bytes], object], ders: Sequence[bytes]) -> float:
@@ -147,7 +193,7 @@ def measure(database: SqlDatabase, path: Path, template: Template, size: int) ->
         new = [template.make(10**8 + size * SINGLE_ADDS + number) for number in range(SINGLE_ADDS)]
         seconds["add one"] = median_of(store.add, new)
         for der in new:
-            store.get(hashlib.sha1(der, usedforsecurity=False).digest()).delete()
+            store.get(sha1(der)).delete()
     with plain(path) as look:
         seconds["plain sqlite3 by SHA-1"] = median_of(look, ders)
     return seconds
@@ -160,7 +206,7 @@ def plain(path: Path) -> Iterator[Callable[[bytes], object]]:
         [store] = connection.execute("SELECT id FROM store WHERE folded = 'my'").fetchone()
 
         def look(der: bytes) -> object:
-            digest = filing.digest(hashlib.sha1(der, usedforsecurity=False).digest())
+            digest = filing.digest(sha1(der))
             query = f"SELECT id, encoded FROM certificate WHERE store_id = ? AND {Index.SHA1.value} = ?"
             key, encoded = connection.execute(query, (store, digest)).fetchone()
             connection.execute("SELECT prop_id, value FROM property WHERE certificate_id = ?", (key,)).fetchall()
@@ -168,27 +214,6 @@ def plain(path: Path) -> Iterator[Callable[[bytes], object]]:
 
         yield look
     connection.close()
-
-
-def plain_insert(folder: Path, template: Template) -> float:
-    """Seconds for each of ``BARE`` bare insertions into tables of the same shape, with the digests at hand."""
-    path = folder / "plain.db"
-    SqlDatabase(path).close()
-    ders = [template.make(number) for number in range(BARE)]
-    rows = [(der, *filing.digests(der, {}).values()) for der in ders]
-    columns = ", ".join(index.value for index in filing.digests(ders[0], {}))
-    connection = sqlite3.connect(path)
-    connection.execute("INSERT INTO store VALUES (1, '', 1, 'my', 'My', 0)")
-    connection.commit()
-    begun = time.perf_counter()
-    marks = ", ".join("?" * (len(rows[0])))
-    connection.executemany(f"INSERT INTO certificate (store_id, encoded, {columns}) VALUES (1, {marks})", rows)
-    hashes = [(number + 1, hashlib.sha1(der, usedforsecurity=False).digest()) for number, der in enumerate(ders)]
-    connection.executemany("INSERT INTO property (certificate_id, prop_id, value) VALUES (?, 3, ?)", hashes)
-    connection.commit()
-    spent = time.perf_counter() - begun
-    connection.close()
-    return spent / BARE
 
 
 # --- NSS --------------------------------------------------------------------------------------------------------------
@@ -294,11 +319,15 @@ def measure_all(template: Template, most: int, bar: Progress) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory() as name:
         path, filled = Path(name) / "store.db", 0
-        bare = plain_insert(Path(name), template)
         database = SqlDatabase(path)
+        fill(database, template, 0, OURS // 10, lambda _: None, "Warm-up")
         for size in [size for size in SIZES if size <= most]:
             task = bar.add_task(f"Calais, {size:,}", total=size - filled)
-            each = fill(database, template, filled, size, lambda done, task=task: bar.advance(task, done))
+            tick = partial(bar.advance, task)
+            ours = min(OURS, (size - filled) // 2)
+            bare = fill_plainly(path, template, filled + ours, size, tick) if filled else 0.0
+            each = fill(database, template, filled, filled + ours, tick)
+            bare = bare or fill_plainly(path, template, ours, size, tick)
             filled = size
             seconds = measure(database, path, template, size)
             results.append(Result(size, {**seconds, "add many, each": each, "plain sqlite3: insert, each": bare}))
