@@ -24,6 +24,7 @@ from calais.provider.pinrules import PinRules
 from calais.provider.policy import Policy
 from calais.provider.prompt import Prompt
 from calais.resource.cachefile import CacheFolder
+from calais.resource.carddb import EntriesNote
 from calais.resource.clock import Clock, WallClock
 from calais.resource.contexts import CardService
 from calais.resource.keptmemo import KeptCards
@@ -32,8 +33,8 @@ from calais.resource.readers import Reader
 from calais.resource.real import RealReaders
 from calais.resource.slots import Port, ReaderStatus, Slots, Source
 from calais.resource.virtual import DEFAULT_READER, VirtualReaders
-from calais.store.api import Settings
-from calais.store.database import open_database
+from calais.store.api import Database, Settings
+from calais.store.database import DeferredDatabase, open_database
 from calais.store.folder import machine_database
 from calais.store.locations import SystemStores
 from calais.store.objects import CertificateStore
@@ -94,7 +95,13 @@ class System:
         self._watchers = watchers
         self._readers: dict[str, Reader] = {}
         self.card_service = CardService(
-            self._ports, self._sources, lambda: self.settings, clock=self.clock, policy=values, watchers=watchers
+            self._ports,
+            self._sources,
+            lambda: self.settings,
+            clock=self.clock,
+            policy=values,
+            note=_note_beside(stores.database),
+            watchers=watchers,
         )
         self._desk = Desk(self.broker, self.policy, self._find)
         self._tokens: list[Token[System]] = []
@@ -380,6 +387,13 @@ class System:
         seen = self.examine()
         self.notes += [f"{status.name}: {card}" for status, card in seen if isinstance(card, WinError)]
         return [card for _, card in seen if isinstance(card, Card)]
+
+
+def _note_beside(database: Database) -> EntriesNote | None:
+    """What tells about entries of the card database without opening it, where it is a file."""
+    if not isinstance(database, DeferredDatabase) or database.path is None:
+        return None
+    return EntriesNote(database.path.with_suffix(".cards"), lambda: database.is_open)
 
 
 def innermost() -> System | None:

@@ -141,6 +141,18 @@ def test_a_driver_that_is_not_installed_is_named(monkeypatch):
         assert "nowhere.dll" in str(caught.value)
 
 
+def test_a_store_without_entries_is_not_opened_to_identify_a_card(calais):
+    calais.card("ada")
+    calais.ok("readers")
+    store = calais.virtual.directory.parent / "store.db"
+    assert not store.exists()
+    calais.ok("carddb", "add", "Tin", "--atr", ATR, "--module", "nowhere.dll")
+    assert store.exists()
+    assert "nowhere.dll" in calais.json("readers")["readers"][0]["problem"]
+    calais.ok("carddb", "forget", "Tin")
+    assert calais.json("readers")["readers"][0]["problem"] is None
+
+
 def test_an_entry_without_a_module_changes_nothing():
     with local_system() as system:
         from calais.winapi.winscard import SCardEstablishContext, SCardIntroduceCardType

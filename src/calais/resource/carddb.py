@@ -12,7 +12,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from calais.cards.modules import CLASS_CARDS, CLASS_MODULE
 from calais.iso7816.atr import Atr
@@ -140,21 +142,55 @@ def masked(atr: bytes, mask: bytes) -> bytes:
 # --- the database ----------------------------------------------------------------------------------------------------
 
 
+class EntriesNote:
+    """A file beside the store that is there once the card database has entries: most users have none, and to open the
+    store takes longer than to identify a card.
+
+    Args:
+        path: the file.
+        is_open: whether the store is open anyway; then the note does not matter.
+    """
+
+    def __init__(self, path: Path, is_open: Callable[[], bool]) -> None:
+        self._path = path
+        self._is_open = is_open
+
+    @property
+    def says_none(self) -> bool:
+        """Whether the store need not be opened to know that there are no entries."""
+        return not self._is_open() and not self._path.exists()
+
+    def take(self) -> None:
+        """There are entries, or will be."""
+        with suppress(OSError):  # a store on a full or read-only disk: the entries count once it is open
+            if not self._path.exists():
+                self._path.touch(mode=0o600)
+
+
 class CardDatabase:
     """The card types of one user.
 
     Args:
         settings: where they are kept.
+        note: tells without them whether there are any.
     """
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Callable[[], Settings], note: EntriesNote | None = None) -> None:
         self._settings = settings
+        self._note = note
         self._mutex = threading.Lock()
 
     def entries(self) -> list[CardEntry]:
         """All entries: those of the class driver, then as they were introduced."""
         kept = self._settings().items(KIND)
+        if kept and self._note is not None:
+            self._note.take()
         return [*CLASS_ENTRIES, *map(_decode, kept.values())]
+
+    @property
+    def is_known_to_be_empty(self) -> bool:
+        """Whether there is none but the class driver's, and that is known without opening a database."""
+        return self._note is not None and self._note.says_none
 
     def matching(self, atr: bytes) -> list[CardEntry]:
         """The entries with this ATR, first introduced first."""
@@ -224,6 +260,8 @@ class CardDatabase:
         return entry
 
     def _save(self, entry: CardEntry) -> None:
+        if self._note is not None:
+            self._note.take()
         self._settings().put(KIND, entry.name.casefold(), _encode(entry))
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, Self, cast
 
 from calais.cards.modules import CardModules
 from calais.resource.bulletin import Bulletin
-from calais.resource.carddb import CardDatabase
+from calais.resource.carddb import CardDatabase, EntriesNote
 from calais.resource.clock import Clock
 from calais.resource.connection import GONE, Connection, Sight
 from calais.resource.discovery import Discovery
@@ -43,6 +43,7 @@ class CardService:
         settings: where groups and the card database are kept.
         clock: the time.
         policy: the dotted policy values.
+        note: tells whether the card database has entries.
         watchers: asked for observers of the exchanges of each handle.
     """
 
@@ -54,12 +55,13 @@ class CardService:
         *,
         clock: Clock,
         policy: Policy,
+        note: EntriesNote | None = None,
         watchers: tuple[Watcher, ...] = (),
     ) -> None:
         self.bulletin = Bulletin()
         limit = policy.get("cache.item_bytes")
         self.items = ItemCache(limit if isinstance(limit, int) else ITEM_BYTES_MAX)
-        self.database = CardDatabase(settings)
+        self.database = CardDatabase(settings, note)
         self.discovery = Discovery(self.database, settings)
         self.groups = Groups(settings, lambda: list(ports()))
         self._ports = ports

@@ -143,6 +143,8 @@ class Discovery:
         Raises:
             WinError: SCARD_E_UNKNOWN_CARD, an entry names a driver that is not installed.
         """
+        if self._database.is_known_to_be_empty:
+            return None
         try:
             entries = self._database.matching(atr)
         except WinError:

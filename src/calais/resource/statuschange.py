@@ -9,6 +9,7 @@ Source: Microsoft, SCardGetStatusChange and SCARD_READERSTATE.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -147,7 +148,7 @@ class Wait:
         self._eyes = eyes
         self._asked = list(asked)
         self._names = [state.reader for state in asked if not state.current_state & SCARD_STATE_IGNORE]
-        self._deadline = time.monotonic() + timeout_ms / 1000 if timeout_ms != INFINITE else threading.TIMEOUT_MAX
+        self._deadline = time.monotonic() + timeout_ms / 1000 if timeout_ms != INFINITE else math.inf
         self._timeout_ms = timeout_ms
         self._cancelled = False
 

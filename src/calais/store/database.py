@@ -21,9 +21,11 @@ class DeferredDatabase:
 
     Args:
         open_it: opens it; what it raises, the methods raise, and the next use tries again.
+        path: its file, if it is one.
     """
 
-    def __init__(self, open_it: Callable[[], Database]) -> None:
+    def __init__(self, open_it: Callable[[], Database], path: Path | None = None) -> None:
+        self.path = path
         self._open_it = open_it
         self._lock = threading.Lock()
         self._opened: Database | None = None
@@ -91,7 +93,7 @@ def open_database(url: str | None = None, *, home: Path | None = None, account: 
 
         return SqlDatabase(chosen, account=account or os.environ.get("CALAIS_ACCOUNT", ""))
 
-    return DeferredDatabase(open_it)
+    return DeferredDatabase(open_it, None if "://" in chosen else Path(chosen))
 
 
 def _home() -> Path:
