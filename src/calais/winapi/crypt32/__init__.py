@@ -22,6 +22,7 @@ from calais.win.structs import *
 from calais.winapi.crypt32.coding import *
 from calais.winapi.crypt32.contexts import *
 from calais.winapi.crypt32.crls import *
+from calais.winapi.crypt32.issuers import *
 from calais.winapi.crypt32.keys import *
 from calais.winapi.crypt32.naming import *
 from calais.winapi.crypt32.stores import *
