@@ -197,7 +197,7 @@ def somebody_else():
 def machine_folder(monkeypatch):
     """A folder for the stores of the machine, that this user made and everybody reads."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        folder = Path(name) / "stores"
+        folder = Path(name) / "lib" / "stores"
         Path(name).chmod(0o755)
         monkeypatch.setenv("CALAIS_MACHINE", str(folder))
         monkeypatch.setenv("CALAIS_HOME", str(Path(name) / "home"))
@@ -206,9 +206,11 @@ def machine_folder(monkeypatch):
 
 
 def test_the_machine_s_stores_are_files_that_others_read_and_do_not_write(machine_folder):
+    mask = os.umask(0o077)
     with System.local():
         add(opened("Root", MACHINE), A)
         CertRegisterSystemStore("Own", ENTERPRISE)
+    os.umask(mask)
     for each in (machine_folder, *machine_folder.glob("[0-9]")):
         each.chmod(0o555 if os.geteuid() else 0o755)
     with somebody_else(), System.local():

@@ -212,8 +212,13 @@ def read_path(path: Path) -> bytes:
     return data
 
 
-def write_path(path: Path, data: bytes) -> None:
+def write_path(path: Path, data: bytes, *, new_mode: int | None = None) -> None:
     """Put ``data`` there in one step, in place of what was; the mode of the file stays.
+
+    Args:
+        path: the file.
+        data: all that is to be in it.
+        new_mode: of a file that is made; by default as the user's mask wants it.
 
     Raises:
         WinError: what the operating system says; nothing changed.
@@ -223,7 +228,8 @@ def write_path(path: Path, data: bytes) -> None:
         if target.exists() and not target.is_file():
             target.write_bytes(data)
             return
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
+        made = 0o666 & ~_umask() if new_mode is None else new_mode
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else made
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.")
         try:
             with os.fdopen(handle, "wb") as file:

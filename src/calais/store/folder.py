@@ -25,6 +25,7 @@ NAME_SUFFIX = ".name"
 LOCK = ".lock"
 _ALL = serialized.MAX_ELEMENTS + 1
 _FOLDER_MODE = 0o755
+_FILE_MODE = 0o644
 _LONGEST = 200
 
 
@@ -67,7 +68,7 @@ class FolderBacking:
                 before = look.change()
                 yield look
                 if look.change() != before:
-                    files.write_path(path, serialized.pack_store(_items(look)))
+                    files.write_path(path, serialized.pack_store(_items(look)), new_mode=_FILE_MODE)
             self._database.marks[path] = files.mark_of(path)
 
     def _refresh(self) -> Path | None:
@@ -141,10 +142,9 @@ class FolderDatabase:
     def new_path(self, location: int, name: str) -> Path:
         """Where the file of a new store is made."""
         path = self._path(location, name)
-        with files.translated(f"{path.parent} cannot be made"):
-            path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         if _name_of(path) != name:
-            files.write_path(path.with_suffix(NAME_SUFFIX), name.encode("utf-8", "surrogatepass"))
+            files.write_path(path.with_suffix(NAME_SUFFIX), name.encode("utf-8", "surrogatepass"), new_mode=_FILE_MODE)
         return path
 
     def _path(self, location: int, name: str) -> Path:
@@ -159,7 +159,7 @@ class FolderDatabase:
         with self.memory.lock, self.locked():
             if self.path(location, name) is not None:
                 return False
-            files.write_path(self.new_path(location, name), serialized.pack_store([]))
+            files.write_path(self.new_path(location, name), serialized.pack_store([]), new_mode=_FILE_MODE)
             return True
 
     def drop(self, location: int, name: str) -> bool:
@@ -177,8 +177,8 @@ class FolderDatabase:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else writes meanwhile."""
+        _make_folder(self._folder)
         with files.translated(f"{self._folder} cannot be written"):
-            self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             _lock(handle)
@@ -192,6 +192,15 @@ class FolderDatabase:
 
     def close(self) -> None:
         """See ``api.Database``."""
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that everybody may read, whatever the mask of who makes it."""
+    with files.translated(f"{folder} cannot be made"):
+        if not folder.is_dir():
+            _make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            folder.chmod(_FOLDER_MODE)
 
 
 def _name_of(path: Path) -> str:
