@@ -419,6 +419,30 @@ def test_a_minidriver_learns_of_a_reset_and_of_a_closed_handle(system, context):
         assert code_of(cardmod.CardReadFile, data, None, "cardid") == w.ERROR_INVALID_HANDLE
 
 
+def test_a_handle_learns_that_another_process_had_the_card_or_took_it_out(tmp_path):
+    from calais.resource.virtual import VirtualReaders
+
+    with local_system(tmp_path) as system, w.SCardEstablishContext(0) as context:
+        system.virtual.new("ada", _personalise)
+        system.insert("ada", DESK)
+        elsewhere = VirtualReaders(tmp_path / "virtual")
+        handle = connect(context)
+        w.SCardTransmit(handle, None, PIV_SELECT)
+        other = elsewhere.ports()[0].connect()
+        other.begin()
+        asking = Asking(w.SCardTransmit, handle, None, PIN_QUERY)
+        assert asking.waits
+        other.end()
+        assert asking.done() == w.SCARD_W_RESET_CARD  # powered up afresh
+        assert w.SCardReconnect(handle, w.SCARD_SHARE_EXCLUSIVE, 3, 0) == w.SCARD_PROTOCOL_T1
+        other.timeout_s = 0
+        assert code_of(other.begin) == w.SCARD_E_SHARING_VIOLATION
+        elsewhere.remove(DESK)
+        assert code_of(w.SCardTransmit, handle, None, PIN_QUERY) == w.SCARD_W_REMOVED_CARD
+        elsewhere.insert("ada", DESK)
+        assert elsewhere.ports()[0].connect().begin() is None
+
+
 # --- everything at once
 
 

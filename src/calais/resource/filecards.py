@@ -143,7 +143,7 @@ class FileTransport:
         """Whether the card is still in the reader, and this connection open; one that is gone keeps nobody out."""
         try:
             self._check_present()
-        except CardRemoved:
+        except WinError:
             self.share()
             return False
         return True

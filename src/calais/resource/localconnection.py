@@ -237,7 +237,8 @@ class LocalConnection:
         """The board ends our transaction: its time is over, or the card gone."""
         self.depth = 0
         if self._transport is not None:
-            self._transport.end(reset=reset)
+            with suppress(WinError):  # a card that cannot even be reset: its next user learns why
+                self._transport.end(reset=reset)
 
     # --- the card
 
