@@ -6,9 +6,13 @@ something is out of date or broken. Generated parts stand between ``<!-- NAME: g
 
 from __future__ import annotations
 
+import csv
+import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import click
@@ -86,7 +90,29 @@ def arguments_of(root: click.Group, path: tuple[str, ...]) -> list[str]:
     return [each.make_metavar(context) for each in command.params if isinstance(each, click.Argument)]
 
 
-TABLES: dict[str, Callable[[], str]] = {"errors": errors_table, "commands": commands_table}
+def windows_table() -> str:
+    """Every function under Microsoft's name: its module, its arguments here, and its line of help."""
+    with (ROOT / "src" / "calais" / "winapi" / "surface.csv").open(encoding="utf-8", newline="") as source:
+        rows = list(csv.DictReader(source))
+    parts = []
+    for module, group in groupby(sorted(rows, key=itemgetter("module", "function")), key=itemgetter("module")):
+        faces = importlib.import_module(f"calais.winapi.{module}")
+        lines = [windows_row(getattr(faces, row["function"]), row["arguments"]) for row in group]
+        parts.append("\n".join([f"### `calais.winapi.{module}`\n", "| function | does |", "|---|---|", *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def windows_row(face: Callable[..., object], arguments: str) -> str:
+    """One line of the table."""
+    does = (face.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("``", "`").replace("|", "\\|")
+    return f"| `{face.__name__}({', '.join(arguments.split())})` | {does} |"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "errors": errors_table,
+    "commands": commands_table,
+    "windows": windows_table,
+}
 
 
 def regenerate(text: str) -> str:
