@@ -214,7 +214,10 @@ def test_the_pin_of_a_key_that_wants_it_each_time(system):
     system.insert(piv(0x9C, 0x9E))
     for reference, pin_id in (("9C", 4), ("9E", 0)):
         with acquire(system.card().containers.find(reference).name) as handle:
-            assert api.CryptGetKeyParam(api.CryptGetUserKey(handle, 2), api.KP_PIN_ID) == pin_id
+            key = api.CryptGetUserKey(handle, 2)
+            assert api.CryptGetKeyParam(key, api.KP_PIN_ID) == pin_id
+            info = api.CryptGetKeyParam(key, api.KP_PIN_INFO)
+            assert (info.pin_type, info.cache_policy.policy) == ((0, 3) if pin_id else (3, 0))
 
 
 def test_a_certificate_is_written_read_and_deleted(system, inserted):

@@ -13,11 +13,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from calais.minidriver.padding import DecryptionPadding, Pkcs1
+from calais.minidriver.pins import Role
 from calais.provider import containeradmin
 from calais.provider.container import Container
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadData, NotFound, WinError
-from calais.win.structs import PinInfo
+from calais.win.flags.cardmod import AuthenticationPin, EmptyPinType, PinCacheNormal
+from calais.win.structs import PinCachePolicy, PinInfo
 
 # What a card's answer to a block that it cannot decrypt is called by minidrivers.
 _UNDECIPHERABLE = (Code.SCARD_F_INTERNAL_ERROR, Code.SCARD_E_INSUFFICIENT_BUFFER)
@@ -121,8 +123,10 @@ class CardRsaKey:
 
     @property
     def pin_info(self) -> PinInfo:
-        """What the card says about that PIN."""
+        """What the card says about that PIN; of a key that wants none, that there is nothing to enter."""
         pin_id = self.container.pin_id
+        if pin_id == Role.EVERYONE:
+            return PinInfo(EmptyPinType, AuthenticationPin, 0, 0, PinCachePolicy(PinCacheNormal))
         return self.container.card.run(lambda driver: driver.pin_info(pin_id))
 
 
