@@ -10,6 +10,13 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from rich.console import Console
+from rich.table import Table
+
+from bench.speed import DIGEST, PREHASHED, certificate_of, rate
+from calais.testing import FixedPrompt, local_system, virtual_piv
+from calais.win.structs import Pkcs1PaddingInfo
 from calais.winapi.advapi32 import (
     AT_KEYEXCHANGE,
     CALG_SHA1,
@@ -30,13 +37,6 @@ from calais.winapi.ncrypt import (
     NCryptOpenStorageProvider,
     NCryptSignHash,
 )
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from rich.console import Console
-from rich.table import Table
-
-from bench.speed import DIGEST, PREHASHED, certificate_of, rate
-from calais.testing import FixedPrompt, local_system, virtual_piv
-from calais.win.structs import Pkcs1PaddingInfo
 
 ROUNDS = 15
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey

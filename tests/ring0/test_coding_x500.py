@@ -79,7 +79,8 @@ def test_a_plus_makes_one_relative_name():
 
 
 @pytest.mark.parametrize(
-    ("text", "index"), [("CN=a, nonsense", 6), ("XX=a", 0), ('CN="a', 0), ("=a", 0), ("CN=a, O=", 6), ("CN=a, 9.9=b", 6)]
+    ("text", "index"),
+    [("CN=a, nonsense", 6), ("XX=a", 0), ('CN="a', 0), ("=a", 0), ("CN=a, O=", 6), ("CN=a, 9.9=b", 6)],
 )
 def test_text_that_is_no_name_says_where(text, index):
     with pytest.raises(BadData, match="CRYPT_E_INVALID_X500_STRING") as caught:

@@ -58,6 +58,7 @@ def cryptoapi(stack, system, face):
 
 
 def cng(stack, system, _face):
+    from calais.win.structs import Pkcs1PaddingInfo
     from calais.winapi.ncrypt import (
         MS_SMART_CARD_KEY_STORAGE_PROVIDER,
         NCRYPT_PAD_PKCS1_FLAG,
@@ -65,8 +66,6 @@ def cng(stack, system, _face):
         NCryptOpenStorageProvider,
         NCryptSignHash,
     )
-
-    from calais.win.structs import Pkcs1PaddingInfo
 
     provider = stack.enter_context(NCryptOpenStorageProvider(MS_SMART_CARD_KEY_STORAGE_PROVIDER, system=system))
     key = stack.enter_context(NCryptOpenKey(provider, ""))

@@ -19,7 +19,9 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
     from calais.provider.settings import SETTINGS
 
     wanted = incomplete.casefold()
-    return [CompletionItem(each.name, help=each.meaning) for each in SETTINGS if each.name.casefold().startswith(wanted)]
+    return [
+        CompletionItem(each.name, help=each.meaning) for each in SETTINGS if each.name.casefold().startswith(wanted)
+    ]
 
 
 def _view(screen: Screen, document: Document) -> None:
