@@ -88,6 +88,43 @@ def test_listing_after_reinsertion_takes_three(four, short):
     assert desk.exchanges == 3
 
 
+def waiting(four):
+    """A card with a key that waits for its certificate, read once."""
+    name, spec, key, _ = four[3]
+    return ready(new_desk(keys=[*four[:3], (name, spec, key, None)]))
+
+
+def test_a_key_without_certificate_makes_the_list_look_once_more(four):
+    desk = waiting(four)
+    desk.reinsert()
+    with desk.driver() as driver:
+        assert [entry.has_certificate for entry in driver.containers()] == [True, True, True, False]
+        assert desk.exchanges == 3 + 1
+        driver.containers()
+    assert desk.exchanges == 0
+
+
+def test_with_counters_believed_a_key_without_certificate_costs_no_look(four):
+    name, spec, key, _ = four[3]
+    desk = ready(new_desk(keys=[*four[:3], (name, spec, key, None)], policy={"gids.proof": "counters"}))
+    desk.reinsert()
+    with desk.driver() as driver:
+        assert len(driver.containers()) == 4
+    assert desk.exchanges == 3
+
+
+def test_looking_at_the_list_itself_takes_two(four):
+    desk = ready(new_desk(keys=four))
+    desk.reinsert()
+    with desk.driver() as driver:
+        driver.containers()
+        assert desk.exchanges == 3
+        driver.confirm_list()
+        assert desk.exchanges == 2
+        driver.confirm_list()
+    assert desk.exchanges == 0
+
+
 def test_listing_after_another_program_used_the_card_takes_three(four):
     desk = ready(new_desk(keys=four))
     with desk.elsewhere().driver() as other:

@@ -12,6 +12,7 @@ from calais.cards.base import BytesMemory, PowerLoss
 from calais.cards.gids import spec
 from calais.cards.gids.bookkeeping import NewContainer
 from calais.cards.gids.keeping import OBJECTS
+from calais.minidriver.files import compress_certificate
 from calais.win.errors import CardRemoved, NotFound
 
 
@@ -51,6 +52,50 @@ def test_another_programs_certificate_is_seen(desk):
     with desk.driver() as driver:
         assert driver.certificate(2) == new
         assert image(driver) == expected
+
+
+def offline(desk, index, new, name=None):
+    """Another program writes a certificate file and moves no counter."""
+    with user(desk.elsewhere()) as other:
+        name = name or f"kxc{index:02x}"
+        other.create_file("mscp", name, 0, 1)
+        other.write_file("mscp", name, compress_certificate(new))
+
+
+@pytest.fixture
+def waiting():
+    """A card with two keys whose certificates are to come."""
+    keys = [(name, 6, key, None) for name, _, key, _ in four_keys()[:2]]
+    return known(new_desk(keys=keys))
+
+
+def test_a_certificate_that_arrives_without_a_counter_is_in_the_next_list(waiting):
+    new = der(certificate(p256(), "offline"))
+    offline(waiting, 1, new)
+    with waiting.driver() as driver:
+        assert [entry.has_certificate for entry in driver.containers()] == [False, True]
+        assert driver.certificate(1) == new
+        assert not driver.counters_trusted
+
+
+def test_a_reader_that_believes_counters_alone_does_not_see_it():
+    desk = known(new_desk(keys=[("One", 6, p256(), None)], policy={"gids.proof": "counters"}))
+    offline(desk, 0, der(certificate(p256(), "offline")))
+    with desk.driver() as driver:
+        assert not driver.containers()[0].has_certificate
+
+
+def test_a_container_that_arrives_without_a_counter_is_seen_once_the_list_itself_is_looked_at(desk):
+    known(desk)
+    with desk.driver() as driver:
+        before = driver.read_file(None, "cardcf")
+    with user(desk.elsewhere()) as other:
+        other.add_container(NewContainer(key_spec=6, name="Fifth"))
+        other.write_file(None, "cardcf", before)
+    with desk.driver() as driver:
+        assert len(driver.containers()) == 4
+        driver.confirm_list()
+        assert len(driver.containers()) == 5
 
 
 def test_another_programs_container_is_seen_and_only_what_changed_is_read_again(desk):

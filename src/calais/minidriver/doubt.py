@@ -19,6 +19,9 @@ class Doubt:
     def confirm_key(self, index: int) -> None:
         """The same for the public key of container ``index``."""
 
+    def confirm_list(self) -> None:
+        """The same for which containers and certificates there are at all."""
+
     def doubt(self, index: int) -> None:
         """What is remembered of container ``index`` has been proved wrong: forget it, and what was judged like it."""
 

@@ -5,7 +5,7 @@ Source: CRYPT_KEY_PROV_INFO, CryptAcquireCertificatePrivateKey, CryptFindCertifi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -25,7 +25,7 @@ from calais.provider.links import link_to
 from calais.provider.names import check_csp, check_ksp, parse_container
 from calais.store.api import KeyHandle
 from calais.win.codes import Code
-from calais.win.errors import BadData, NoCard, NotFound, ReaderUnavailable, WinError
+from calais.win.errors import NoCard, NotFound, ReaderUnavailable, WinError
 from calais.win.flags.crypt32 import CERT_SET_KEY_PROV_HANDLE_PROP_ID
 from calais.win.flags.wincrypt import (
     CRYPT_MACHINE_KEYSET,
@@ -102,29 +102,47 @@ class CardKeys:
         return CertPublicKeyInfo.from_der(_der(a_key(handle).material.public_key))
 
     def search(self, key: CertPublicKeyInfo, *, ncrypt: bool) -> CryptKeyProvInfo | None:
-        """A link to the container on an inserted card that holds ``key``; CryptoAPI has links to RSA keys only."""
+        """A link to the container on an inserted card that holds ``key``; CryptoAPI has links to RSA keys only.
+
+        When no card that is known has it, the cards' lists are looked at themselves, and keys without certificate, too.
+        A card that is pulled out, or cannot be read, has no keys.
+        """
         wanted = key.to_der()
-        try:
-            for container in self._all_containers():
-                public_key = _public_key(container)
-                if public_key is None or _der(public_key) != wanted:
-                    continue
-                if ncrypt or isinstance(public_key, rsa.RSAPublicKey):
+
+        def suits(container: Container) -> bool:
+            found = _public_key(container)
+            return found is not None and _der(found) == wanted and (ncrypt or isinstance(found, rsa.RSAPublicKey))
+
+        for thoroughly in (False, True):
+            for card in self._present():
+                container = self._first(card, suits, thoroughly=thoroughly)
+                if container is not None:
                     return link_to(container.name, container.key_spec, ncrypt=ncrypt)
-        except (NoCard, ReaderUnavailable):
-            pass
         return None
 
-    def _all_containers(self) -> Iterator[Container]:
-        """Readers in order; the default container of each card first."""
-        for card in self._cards(None):
-            yield from sorted(card.refresh(), key=lambda container: not container.is_default)
+    def _present(self) -> list[Card]:
+        try:
+            return self._cards(None)
+        except (NoCard, ReaderUnavailable):
+            return []
+
+    def _first(self, card: Card, suits: Callable[[Container], bool], *, thoroughly: bool) -> Container | None:
+        """The first container of ``card`` that suits, the default one before the others; names of the others end."""
+        try:
+            if thoroughly:
+                card.run(lambda driver: driver.confirm_list())
+            listed = sorted(card.refresh(probe_keys=thoroughly), key=lambda container: not container.is_default)
+        except WinError:
+            return None
+        found = next(filter(suits, listed), None)
+        self._host.choosing.names.drop(card, [each.name for each in listed if each is not found])
+        return found
 
 
 def _public_key(container: Container) -> PublicKeyTypes | None:
     try:
         return container.public_key
-    except (NotFound, BadData):
+    except WinError:
         return None
 
 

@@ -5,6 +5,10 @@ the same ``cardid`` and the same counters, defeat that. So whoever asks for one 
 gets it looked at: its first 256 bytes and its length, one exchange in each epoch. When they are not the remembered
 ones, the counters have been caught lying: all that was believed by them is forgotten, and they are not believed again.
 
+A list believes the counters for what is there, but not for what is not: a key whose certificate is missing waits for one,
+and who writes it from another machine may move no counter. So the master file is looked at once more before a list says
+that a certificate is missing.
+
 Source: Generic Identity Device Specification v2.0 (GET DATA); ISO/IEC 7816-4, 11.3.3.
 """
 
@@ -28,6 +32,29 @@ def certificate(view: CardView, index: int) -> None:
     """Confirm the certificate of container ``index``, or that it has none: then by the master file."""
     entry = listing.certificate_entry(view, index, listing.key_spec_at(view, check_index(index)))
     _confirm(view, entry.place if entry else spec.MASTER_FILE, Kind.FILE)
+
+
+def absences(view: CardView) -> None:
+    """Before a list: if it would say that a key has no certificate, confirm the master file. One exchange, or none.
+
+    Raises:
+        BadData: the tables of the card are damaged.
+    """
+    records = enumerate(view.container_map())
+    if any(each.is_valid and _lacks(view, index, listing.key_spec_of(each)) for index, each in records):
+        _confirm(view, spec.MASTER_FILE, Kind.FILE)
+
+
+def _lacks(view: CardView, index: int, key_spec: int) -> bool:
+    return listing.certificate_entry(view, index, key_spec) is None
+
+
+def tables(view: CardView) -> None:
+    """Confirm what says which containers and files there are: the container map and the master file."""
+    entry = view.cmap_entry()
+    if entry is not None:
+        _confirm(view, entry.place, Kind.CONTAINERS)
+    _confirm(view, spec.MASTER_FILE, Kind.FILE)
 
 
 def key(view: CardView, index: int) -> None:

@@ -231,6 +231,7 @@ class GidsMinidriver(GidsAdministration, Minidriver):
 
     def containers(self, *, probe_keys: bool = False) -> list[ContainerEntry]:
         """The containers of the container map; with ``probe_keys`` also keys that it does not name."""
+        confirming.absences(self.view)
         return listing.containers(self.view, probe_keys=probe_keys)
 
     def container(self, index: int) -> ContainerEntry:
@@ -309,6 +310,10 @@ class GidsMinidriver(GidsAdministration, Minidriver):
     def confirm_key(self, index: int) -> None:
         """As ``confirm_certificate``."""
         confirming.key(self.view, index)
+
+    def confirm_list(self) -> None:
+        """Look at the container map and the master file; two exchanges in each epoch, none for what was read in it."""
+        confirming.tables(self.view)
 
     def doubt(self, index: int) -> None:
         """Look at the key; when it is another one, the counters are not believed any more."""

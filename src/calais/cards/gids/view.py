@@ -11,8 +11,8 @@ again, nobody else can have touched the card   0
 again, after re-insertion or foreign use       3: SELECT, cardid, cardcf
 =============================================  ==================================================================
 
-Only what everybody may read is remembered. A certificate or key that is asked for itself is looked at once more, see
-``confirming``; a card whose counters were caught lying is read anew in each epoch.
+Only what everybody may read is remembered. A certificate or key that is asked for itself, and a certificate that a list
+would call missing, is looked at once more, see ``confirming``; a card whose counters were caught lying is read anew in each epoch.
 
 Source: Microsoft's smart card minidriver specification v7.07, 4.4 (caching by ``cardid`` and ``cardcf``).
 """
