@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from calais.apps.certificates import load_certificate
 from calais.apps.propagation.rootplan import Marks, RootAction, RootOnCard, RootStep, plan_roots
 from calais.minidriver.api import Minidriver
-from calais.minidriver.files import FILE_ROOTS
+from calais.minidriver.files import FILE_ROOTS, expand_certificate
 from calais.provider.card import Card
 from calais.provider.policy import Policy
 from calais.store.objects import CertificateStore
@@ -49,7 +49,7 @@ def roots_of(card: Card) -> Iterator[RootOnCard]:
     """The certificates of the card's ``msroots``, if it has that file and everybody may read it."""
     try:
         data = card.run(_read)
-        items = parse_certificates(data) if data else []
+        items = parse_certificates(expand_certificate(data)) if data else []
     except BadData as error:
         yield RootOnCard(b"", b"", card.card_id, f"the roots of {card.label} cannot be read: {error.detail}")
         return
