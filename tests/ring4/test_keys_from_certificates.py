@@ -34,6 +34,7 @@ from calais.winapi.crypt32 import (
 )
 
 BASE = "Microsoft Base Smart Card Crypto Provider"
+AES_PROVIDER = "Microsoft Enhanced RSA and AES Cryptographic Provider"
 KSP = "Microsoft Smart Card Key Storage Provider"
 
 
@@ -169,11 +170,17 @@ def test_a_link_may_bring_its_pin(system):
         ({"container_name": "with\\backslash"}, Code.NTE_BAD_KEYSET_PARAM),
         ({"container_name": "x" * 40}, Code.NTE_BAD_KEYSET_PARAM),
         ({"prov_name": "Unheard Of"}, Code.NTE_KEYSET_NOT_DEF),
-        ({"prov_name": "Microsoft Enhanced RSA and AES Cryptographic Provider"}, Code.NTE_BAD_KEYSET),
+        ({"prov_name": AES_PROVIDER, "prov_type": 24}, Code.NTE_BAD_KEYSET),
+        ({"prov_name": AES_PROVIDER}, Code.NTE_PROV_TYPE_NO_MATCH),
+        ({"prov_name": "Microsoft Enhanced Cryptographic Provider v1.0"}, Code.NTE_BAD_KEYSET),
+        ({"prov_type": 1000}, Code.NTE_BAD_PROV_TYPE),
         ({"prov_type": 24}, Code.NTE_PROV_TYPE_NO_MATCH),
         ({"key_spec": 2}, Code.NTE_NO_KEY),
         ({"flags": 8}, Code.NTE_BAD_FLAGS),
-        ({"params": (CryptKeyProvParam(1, b""),)}, Code.NTE_BAD_TYPE),
+        ({"params": (CryptKeyProvParam(6, b"a name"),)}, Code.NTE_BAD_TYPE),
+        ({"params": (CryptKeyProvParam(32, b"123456", 1),)}, Code.NTE_BAD_FLAGS),
+        ({"params": (CryptKeyProvParam(32, b"\xff"),)}, Code.ERROR_INVALID_PARAMETER),
+        ({"params": (CryptKeyProvParam(21, b"odd"),)}, Code.NTE_BAD_DATA),
     ],
 )
 def test_a_broken_link_says_how_it_is_broken(system, change, code):

@@ -13,13 +13,11 @@ from typing import NamedTuple
 from calais.win.codes import Code
 from calais.win.errors import NotFound, WinError
 from calais.win.flags.ncrypt import MS_KEY_STORAGE_PROVIDER, MS_SMART_CARD_KEY_STORAGE_PROVIDER
-from calais.win.flags.wincrypt import MS_ENH_RSA_AES_PROV, MS_SCARD_PROV, PERSONAL_CSP, PROV_RSA_FULL
+from calais.win.flags.wincrypt import MS_SCARD_PROV, PERSONAL_CSP
 
 PREFIX = "\\\\.\\"
 NAME_MAX = 39
-_CSPS = {name.casefold() for name in (MS_SCARD_PROV, PERSONAL_CSP)}
-_KSPS = _CSPS | {MS_SMART_CARD_KEY_STORAGE_PROVIDER.casefold()}
-_WITHOUT_CONTAINERS = {MS_ENH_RSA_AES_PROV.casefold()}
+_KSPS = {name.casefold() for name in (MS_SCARD_PROV, PERSONAL_CSP, MS_SMART_CARD_KEY_STORAGE_PROVIDER)}
 
 
 class ContainerName(NamedTuple):
@@ -46,22 +44,6 @@ def parse_container(text: str) -> ContainerName:
     return ContainerName(reader, container)
 
 
-def check_csp(name: str, kind: int) -> None:
-    """Raise unless ``name``, of provider type ``kind``, is a provider of CryptoAPI with containers.
-
-    Raises:
-        NotFound: ``NTE_KEYSET_NOT_DEF``, no such provider; ``NTE_BAD_KEYSET``, one without containers.
-        WinError: ``NTE_PROV_TYPE_NO_MATCH``, of another type.
-    """
-    folded = name.casefold()
-    if folded in _WITHOUT_CONTAINERS:
-        raise NotFound(Code.NTE_BAD_KEYSET, f"{name} has no containers")
-    if folded not in _CSPS:
-        raise NotFound(Code.NTE_KEYSET_NOT_DEF, f"there is no provider {name!r}")
-    if kind != PROV_RSA_FULL:
-        raise WinError.of(Code.NTE_PROV_TYPE_NO_MATCH, f"{name} is of type {PROV_RSA_FULL}, not {kind}")
-
-
 def check_ksp(name: str) -> None:
     """Raise unless ``name`` is the smart card key storage provider, or a provider that it pairs with.
 
@@ -72,4 +54,5 @@ def check_ksp(name: str) -> None:
     if folded == MS_KEY_STORAGE_PROVIDER.casefold():
         raise NotFound(Code.NTE_BAD_KEYSET, f"{name} stores no keys here")
     if folded not in _KSPS:
-        raise NotFound(Code.NTE_KEYSET_NOT_DEF, f"{name!r} is, or pairs with, no key storage provider")
+        step = f"the one for cards is {MS_SMART_CARD_KEY_STORAGE_PROVIDER}"
+        raise NotFound(Code.NTE_KEYSET_NOT_DEF, f"{name!r} is, or pairs with, no key storage provider", next_step=step)

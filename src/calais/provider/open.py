@@ -5,7 +5,7 @@ Source: CRYPT_KEY_PROV_INFO, CryptAcquireCertificatePrivateKey, CryptFindCertifi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,24 +14,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from calais.provider.card import Card
 from calais.provider.container import Container
+from calais.provider.csp import paramrows, provparams, provparams_memory, registered
 from calais.provider.csp.acquire import CardContext, Host
 from calais.provider.csp.cardproviders import open_context
-from calais.provider.csp.providers import PROVIDERS
-from calais.provider.csp.provparams import set_pin
+from calais.provider.csp.providers import Provider
+from calais.provider.csp.registered import Settings
 from calais.provider.ksp.cardkeys import Found, key_in
 from calais.provider.ksp.handles import KeySettings, NCryptKey, a_key
 from calais.provider.ksp.storage import CARD, KspSystem, Storage
 from calais.provider.links import link_to
-from calais.provider.names import check_csp, check_ksp, parse_container
+from calais.provider.names import check_ksp, parse_container
 from calais.store.api import KeyHandle
 from calais.win.codes import Code
-from calais.win.errors import NoCard, NotFound, ReaderUnavailable, WinError
+from calais.win.errors import BadData, NoCard, NotFound, ReaderUnavailable, WinError
 from calais.win.flags.crypt32 import CERT_SET_KEY_PROV_HANDLE_PROP_ID
 from calais.win.flags.wincrypt import (
     CRYPT_MACHINE_KEYSET,
     CRYPT_SILENT,
-    PP_KEYEXCHANGE_PIN,
-    PP_SIGNATURE_PIN,
+    PP_CLIENT_HWND,
+    PP_SECURE_KEYEXCHANGE_PIN,
+    PP_SECURE_SIGNATURE_PIN,
+    PP_UI_PROMPT,
 )
 from calais.win.structs import CertPublicKeyInfo, CryptKeyProvInfo
 
@@ -40,7 +43,16 @@ Cards = Callable[[str | None], list[Card]]
 
 
 class ProviderHost(Host, KspSystem, Protocol):
-    """What providers of both kinds need of the system (``calais.system.System``)."""
+    """What providers of both kinds need of the system (``calais.system.System``).
+
+    ``client_window``: the parent window of CryptoAPI's prompts, where nothing else is said.
+    """
+
+    client_window: int | None
+
+    @property
+    def settings(self) -> Settings:
+        """Where the default providers are kept."""
 
 
 class CardKeys:
@@ -60,17 +72,20 @@ class CardKeys:
         """CryptAcquireContext for ``info``, then its parameters; RSA keys only.
 
         Raises:
-            NotFound: ``NTE_BAD_KEYSET`` no such container, ``NTE_KEYSET_NOT_DEF`` no such provider, ``NTE_NO_KEY`` no
-                key of this key spec.
+            NotFound: ``NTE_BAD_KEYSET`` no such container, or a provider without any; ``NTE_KEYSET_NOT_DEF`` no such
+                provider; ``NTE_NO_KEY`` no key of this key spec.
             NoCard, ReaderUnavailable: nothing to look at.
-            WinError: ``NTE_BAD_FLAGS``, ``NTE_BAD_KEYSET_PARAM``, ``NTE_PROV_TYPE_NO_MATCH``; a PIN that is wrong.
+            WinError: ``NTE_BAD_FLAGS``, ``NTE_BAD_KEYSET_PARAM``, ``NTE_PROV_TYPE_NO_MATCH``; ``NTE_BAD_TYPE`` or
+                ``NTE_BAD_DATA``, a parameter that cannot be set; a PIN that is wrong.
         """
-        check_csp(info.prov_name, info.prov_type)
         flags = info.flags & CRYPT_MACHINE_KEYSET | (CRYPT_SILENT if _is_silent(info.flags) or silent else 0)
-        provider = next(row for row in PROVIDERS if row.name.casefold() == info.prov_name.casefold())
+        provider = registered.choose(info.prov_name, info.prov_type, lambda: self._host.settings)
+        if not provider.on_cards:
+            raise _without_containers(provider)
+        window = self._host.client_window if window is None else window
         opened = open_context(self._host, provider, info.container_name, flags, window)
         if not isinstance(opened, CardContext):
-            raise NotFound(Code.NTE_BAD_KEYSET, f"{info.prov_name} has no containers")
+            raise _without_containers(provider)
         try:
             _settle(opened, info)
         except WinError:
@@ -157,18 +172,55 @@ def _is_silent(flags: int) -> bool:
     return bool(flags & CRYPT_SILENT)
 
 
-def _key_spec(container: Container, wanted: int) -> int:
+def _key_spec(container: Container, wanted: int) -> None:
     if wanted not in (0, container.key_spec):
-        raise NotFound(Code.NTE_NO_KEY, f"{container.name} has no key of key spec {wanted}")
-    return container.key_spec
+        detail = f"{container.name} has no key of key spec {wanted}; it has one of {container.key_spec}"
+        raise NotFound(Code.NTE_NO_KEY, detail)
+
+
+def _without_containers(provider: Provider) -> NotFound:
+    return NotFound(Code.NTE_BAD_KEYSET, f"{provider.name} has no containers")
 
 
 def _settle(context: CardContext, info: CryptKeyProvInfo) -> None:
-    """Set the parameters of a link, and see that its key is there."""
+    """See that the key of a link is there, and make its CryptSetProvParam calls."""
     if context.container is not None:
         _key_spec(context.container, info.key_spec)
     for param in info.params:
-        if param.param not in (PP_KEYEXCHANGE_PIN, PP_SIGNATURE_PIN):
-            raise WinError.of(Code.NTE_BAD_TYPE, f"parameter {param.param} cannot be set in a link")
+        row = paramrows.find(SETTABLE, context, param.param)
         with context.guard():
-            set_pin(context, param.data.split(b"\0")[0])
+            paramrows.write(row, context, _FROM_BYTES.get(param.param, _text)(param.data), param.flags)
+
+
+def _text(data: bytes) -> bytes | str:
+    """A text up to its NUL; what is none stands as it is, and is refused."""
+    text = data.split(b"\0")[0]
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def _wide_text(data: bytes) -> str:
+    try:
+        return data.decode("utf-16-le").split("\0")[0]
+    except UnicodeDecodeError as error:
+        raise BadData(Code.NTE_BAD_DATA, "a parameter of the link is no UTF-16 text", index=error.start) from error
+
+
+def _number(data: bytes) -> int:
+    """A DWORD or a handle, little-endian."""
+    return int.from_bytes(data, "little")
+
+
+def _as_it_stands(data: bytes) -> bytes:
+    return data
+
+
+SETTABLE = paramrows.by_letter((*provparams.SET, *(row for row in provparams_memory.ROWS if row.write)))
+_FROM_BYTES: Mapping[int, Callable[[bytes], object]] = {
+    PP_CLIENT_HWND: _number,
+    PP_UI_PROMPT: _wide_text,
+    PP_SECURE_KEYEXCHANGE_PIN: _as_it_stands,
+    PP_SECURE_SIGNATURE_PIN: _as_it_stands,
+}

@@ -7,7 +7,9 @@ documentation).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 from calais.store import bag, finding
 from calais.store.api import AcquiredKey, KeyHandle, KeyOpener
@@ -52,6 +54,7 @@ _FIND_FLAGS = (
     | CRYPT_FIND_SILENT_KEYSET_FLAG
     | CRYPT_ACQUIRE_NCRYPT_KEY_FLAGS_MASK
 )
+_WINDOW_STEP = "Give CRYPT_ACQUIRE_WINDOW_HANDLE_FLAG and a window, or neither."
 _FINAL = (Cancelled, SilentContext, WrongPin, PinBlocked)  # a second way would ask, or spend a try, again
 
 
@@ -101,8 +104,41 @@ def acquire(context: CertificateContext, flags: int, window: int | None, opener:
             provider says, unchanged. Nothing is cached then, and nothing stays open.
     """
     _check_flags(flags, window)
-    request = _Request(context.element, flags, window, opener)
-    info = bag.key_prov_info(context.element)
+    with _next_steps():
+        return _acquire(_Request(context.element, flags, window, opener))
+
+
+NEXT_STEPS: Final[dict[int, str]] = {
+    Code.NTE_BAD_FLAGS: "Write the link anew: calais cert repair",
+    Code.NTE_BAD_KEYSET: "Insert the card with this key, or write the link anew: calais cert repair",
+    Code.NTE_BAD_KEYSET_PARAM: "Write the link anew: calais cert repair",
+    Code.NTE_BAD_PROV_TYPE: "Write the link anew: calais cert repair",
+    Code.NTE_BAD_TYPE: "Write the link anew: calais cert repair",
+    Code.NTE_KEYSET_NOT_DEF: "Write the link anew: calais cert repair",
+    Code.NTE_NO_KEY: "Write the link anew: calais cert repair",
+    Code.NTE_PROV_TYPE_NO_MATCH: "Write the link anew: calais cert repair",
+    Code.NTE_SILENT_CONTEXT: "Let a person be asked: without CRYPT_ACQUIRE_SILENT_FLAG",
+    Code.SCARD_E_NO_READERS_AVAILABLE: "Plug in a reader, or insert a virtual card: calais virtual insert NAME",
+    Code.SCARD_E_NO_SMARTCARD: "Insert the card",
+    Code.SCARD_E_UNKNOWN_READER: "Plug the reader in, or write the link anew: calais cert repair",
+}
+
+
+@contextmanager
+def _next_steps() -> Iterator[None]:
+    """Whatever fails on the way from a certificate to its key says what can be done about it."""
+    try:
+        yield
+    except WinError as error:
+        error.next_step = error.next_step or NEXT_STEPS.get(
+            error.code, "calais cert explain says where the link breaks"
+        )
+        raise
+
+
+def _acquire(request: _Request) -> AcquiredKey:
+    element, flags = request.element, request.flags
+    info = bag.key_prov_info(element)
     if request.caches(info):
         cached = _cached(request)
         if cached is not None:
@@ -113,18 +149,21 @@ def acquire(context: CertificateContext, flags: int, window: int | None, opener:
         _compare(request, handle, spec)
     keep = request.caches(used)
     if keep:
-        context.element.put_handle(CertKeyContext(handle, spec))
+        element.put_handle(CertKeyContext(handle, spec))
     return AcquiredKey(handle, spec, not keep)
 
 
 def _check_flags(flags: int, window: int | None) -> None:
     if flags & ~_ACQUIRE_FLAGS:
-        raise BadParameter(Code.NTE_BAD_FLAGS, f"Flags 0x{flags & ~_ACQUIRE_FLAGS:X} are not known here.")
+        detail = f"Flags 0x{flags & ~_ACQUIRE_FLAGS:X} are not known here."
+        raise BadParameter(Code.NTE_BAD_FLAGS, detail, next_step="Use CRYPT_ACQUIRE_* only.")
     has_window = bool(flags & CRYPT_ACQUIRE_WINDOW_HANDLE_FLAG)
     if has_window and flags & CRYPT_ACQUIRE_SILENT_FLAG:
-        raise BadParameter(Code.E_INVALIDARG, "A window for prompts, and no prompts, do not go together.")
+        detail = "A window for prompts, and no prompts, do not go together."
+        raise BadParameter(Code.E_INVALIDARG, detail, next_step=_WINDOW_STEP)
     if window is not None and not (has_window and isinstance(window, int)):
-        raise BadParameter(Code.E_INVALIDARG, "A window handle is a number and goes with its flag.")
+        detail = "A window handle is a number and goes with its flag."
+        raise BadParameter(Code.E_INVALIDARG, detail, next_step=_WINDOW_STEP)
 
 
 def _cached(request: _Request) -> AcquiredKey | None:
@@ -137,25 +176,30 @@ def _cached(request: _Request) -> AcquiredKey | None:
 
 def _open_or_heal(request: _Request, info: CryptKeyProvInfo | None) -> tuple[KeyHandle, CryptKeyProvInfo]:
     """An open key and the link it came by; a missing or broken link is replaced once, if healing may."""
-    original: WinError
+    may_search = not request.flags & CRYPT_ACQUIRE_NO_HEALING
     if info is None:
-        original = NotFound(
-            Code.CRYPT_E_NO_KEY_PROPERTY,
-            "The certificate has no link to a private key, and no inserted card has its key.",
-            next_step="Insert its card; `calais propagate` writes the link, `calais cert explain` says more.",
-        )
+        original = _no_link(searched=may_search)
     else:
         try:
             return _open(request, info), info
-        except NotFound as error:
+        except WinError as error:
+            if error.code != Code.NTE_BAD_KEYSET:
+                raise
             original = error
-    if request.flags & CRYPT_ACQUIRE_NO_HEALING or (info is not None and original.code != Code.NTE_BAD_KEYSET):
+    if not may_search:
         raise original
     link = search(request.element, request.flags, request.opener)
     if link is None:
         raise original
     relink(request.element, link)
     return _open(request, link), link
+
+
+def _no_link(*, searched: bool) -> WinError:
+    also = ", and no inserted card has its key" if searched else ""
+    detail = f"The certificate has no link to a private key{also}."
+    step = "Insert its card; `calais propagate` or `calais cert repair` writes the link, `calais cert explain` says more."
+    return NotFound(Code.CRYPT_E_NO_KEY_PROPERTY, detail, next_step=step)
 
 
 def _open(request: _Request, info: CryptKeyProvInfo) -> KeyHandle:
@@ -188,7 +232,8 @@ def _ways_of(request: _Request, info: CryptKeyProvInfo) -> Iterator[Callable[...
             step = "Allow CNG keys: CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG."
             raise WinError(Code.NTE_BAD_PROV_TYPE, detail, next_step=step)
         if info.params:
-            raise BadParameter(Code.E_INVALIDARG, "A link to a key storage provider has no provider parameters.")
+            detail = "A link to a key storage provider has no provider parameters."
+            raise BadParameter(Code.E_INVALIDARG, detail, next_step="Write the link anew: calais cert repair")
         return iter((request.opener.open_ksp,))
     return (request.opener.open_ksp if ncrypt else request.opener.open_csp for ncrypt in request.ways)
 
@@ -234,9 +279,12 @@ def find_link(context: CertificateContext, flags: int, reserved: object, opener:
         NotFound: NTE_NO_KEY, no inserted card has the key.
     """
     if flags & ~_FIND_FLAGS:
-        raise BadParameter(Code.NTE_BAD_FLAGS, f"Flags 0x{flags & ~_FIND_FLAGS:X} are not known here.")
+        detail = f"Flags 0x{flags & ~_FIND_FLAGS:X} are not known here."
+        raise BadParameter(
+            Code.NTE_BAD_FLAGS, detail, next_step="Use CRYPT_FIND_* and CRYPT_ACQUIRE_*_NCRYPT_KEY_FLAG."
+        )
     if reserved is not None:
-        raise BadParameter(Code.E_INVALIDARG, "The reserved parameter is None.")
+        raise BadParameter(Code.E_INVALIDARG, "The reserved parameter is not None.", next_step="Leave it out.")
     info = bag.key_prov_info(context.element)
     if info is not None and _holds_key(context.element, info, opener):
         return
