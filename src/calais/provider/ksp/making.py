@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from calais.minidriver.administration import KeyOrder
+from calais.minidriver.administration import KeyOrder, KeyPurpose
 from calais.minidriver.api import Minidriver
 from calais.minidriver.pins import Role
 from calais.provider import containeradmin
@@ -218,16 +218,22 @@ def _made(key: NCryptKey, order: KeyOrder, *, silent: bool) -> CardKey:
     place = key.place
     if place is None:
         raise errors.bad_handle("this key is on no card")
-    order = KeyOrder(order.algorithm, order.key, containeradmin.purpose_of(place.key_spec))
+    order = KeyOrder(order.algorithm, order.key, _purpose(place))
     caller = key.caller(silent=silent)
     card = place.card.seen_by(caller)
     if key.settings.pin is not None:
-        card.broker.give(card, place.container.pin_id if place.container else Role.USER, key.settings.pin)
+        card.broker.give(card, Role.USER, key.settings.pin)  # who changes the card, whatever PIN the old key wants
     with errors.on_card():
         made = _ordered(place, order, caller)
         material = _material(made)
     place.container, place.name = made, made.name
     return material
+
+
+def _purpose(place: Place) -> KeyPurpose:
+    """What the key is for; one that replaces another is for the same, as ``_check_slot`` has made sure."""
+    replaces = place.container is not None and place.container.entry.algorithm
+    return KeyPurpose.DEFAULT if replaces else containeradmin.purpose_of(place.key_spec)
 
 
 def _ordered(place: Place, order: KeyOrder, caller: Caller) -> Container:
