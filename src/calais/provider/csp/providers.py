@@ -143,7 +143,9 @@ TYPE_NAMES = {
     flags.PROV_RSA_AES: "RSA Full and AES",
 }
 DEFAULTS = {flags.PROV_RSA_FULL: BASE, flags.PROV_RSA_AES: ENHANCED}
-# Microsoft's older software providers: the newest one stands for them, under their own type.
+# Microsoft's older software providers: the newest one stands for them, under their own type. The strong one's name
+# ends without a version in wincrypt.h; many write one.
 OLD_NAMES = dict.fromkeys(
-    (str(flags.MS_DEF_PROV), str(flags.MS_STRONG_PROV), str(flags.MS_ENHANCED_PROV)), flags.PROV_RSA_FULL
+    (*map(str, (flags.MS_DEF_PROV, flags.MS_STRONG_PROV, flags.MS_ENHANCED_PROV)), f"{flags.MS_STRONG_PROV} v1.0"),
+    flags.PROV_RSA_FULL,
 )
