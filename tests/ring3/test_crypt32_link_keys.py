@@ -6,46 +6,16 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
-from cspdesk import check_signature, container_of, gids, piv
-from people import PIN, card, key_of
-from pivdesk import certificate, der
+from cspdesk import container_of, gids
+from linkdesk import *
 
 from calais.provider.ksp.handles import NCryptKey
-from calais.system import current
-from calais.testing import FixedPrompt, local_system, virtual_gids
+from calais.testing import local_system
 from calais.win.errors import WinError
 from calais.winapi import advapi32, ncrypt
 from calais.winapi.crypt32 import *
-
-X509 = X509_ASN_ENCODING
-INFO, SLOT = CERT_KEY_PROV_INFO_PROP_ID, CERT_KEY_CONTEXT_PROP_ID
-CACHE, USE, COMPARE = CRYPT_ACQUIRE_CACHE_FLAG, CRYPT_ACQUIRE_USE_PROV_INFO_FLAG, CRYPT_ACQUIRE_COMPARE_KEY_FLAG
-NO_HEALING, SILENT = CRYPT_ACQUIRE_NO_HEALING, CRYPT_ACQUIRE_SILENT_FLAG
-WINDOW = CRYPT_ACQUIRE_WINDOW_HANDLE_FLAG
-ALLOW, PREFER = CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_PREFER_NCRYPT_KEY_FLAG
-ONLY = CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG
-REPAIRED = CERT_KEY_REPAIR_ATTEMPTED_PROP_ID
-KSP = MS_SMART_CARD_KEY_STORAGE_PROVIDER
-READER = "Virtual Reader 0"
-DATA = b"to be signed"
-acquire = CryptAcquireCertificatePrivateKey
-
-
-class Prompt(FixedPrompt):
-    """Gives the PIN, and notes over which window it was asked for."""
-
-    def __init__(self):
-        super().__init__(PIN)
-        self.windows = []
-
-    def ask(self, request):
-        self.windows.append(request.window)
-        return super().ask(request)
 
 
 @pytest.fixture
@@ -57,114 +27,6 @@ def prompt():
 def system(prompt):
     with local_system(prompt=prompt) as system:
         yield system
-
-
-def insert(card):
-    current().insert(card, READER)
-    return card
-
-
-def only_certificate(number=0):
-    """A free context of the certificate on the card, without any property."""
-    return CertCreateCertificateContext(X509, current().card().containers[number].certificate)
-
-
-def link_of(container, provider=MS_SCARD_PROV, kind=PROV_RSA_FULL, flags=0, params=(), key_spec=0):
-    return CryptKeyProvInfo(container, provider, kind, flags, params, key_spec)
-
-
-def linked(**changes):
-    """The certificate on the inserted card, linked to its container."""
-    context, container = only_certificate(), current().card().containers[0]
-    if changes.get("kind") == 0:
-        changes.setdefault("provider", KSP)
-    name = changes.pop("container", container.name)
-    set_value(context, INFO, link_of(name, **changes))
-    return context
-
-
-def linked_to(context, name):
-    set_value(context, INFO, link_of(name))
-    return context
-
-
-def set_value(context, prop_id, value, flags=0):
-    CertSetCertificateContextProperty(context, prop_id, flags, value)
-
-
-def get(context, prop_id):
-    return CertGetCertificateContextProperty(context, prop_id)
-
-
-def has(context, prop_id):
-    return prop_id in listed(context)
-
-
-def listed(context):
-    found, at = [], 0
-    while at := CertEnumCertificateContextProperties(context, at):
-        found.append(at)
-    return found
-
-
-def fails(code, *args, **more):
-    """Acquiring fails with ``code``, a sentence and a next step."""
-    with pytest.raises(WinError) as caught:
-        acquire(*args, **more)
-    assert caught.value.code == code, str(caught.value)
-    assert caught.value.detail
-    assert caught.value.next_step
-    return caught.value
-
-
-def public_key(context):
-    from cryptography import x509
-
-    return x509.load_der_x509_certificate(context.encoded).public_key()
-
-
-def sign_by_cryptoapi(context, acquired):
-    """CryptSignHash with an acquired provider."""
-    hash_ = advapi32.CryptCreateHash(acquired.handle, CALG_SHA1)
-    advapi32.CryptHashData(hash_, DATA)
-    check_signature(public_key(context), advapi32.CryptSignHash(hash_, acquired.key_spec, None, 0)[::-1])
-    return True
-
-
-def sign_by_cng(context, acquired, flags=0):
-    """NCryptSignHash with an acquired key."""
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(DATA)
-    value, key = digest.finalize(), public_key(context)
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        signature = ncrypt.NCryptSignHash(acquired.handle, None, value, flags)
-        r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
-        key.verify(utils.encode_dss_signature(r, s), DATA, ec.ECDSA(hashes.SHA256()))
-    else:
-        how = ncrypt.Pkcs1PaddingInfo("SHA256")
-        signature = ncrypt.NCryptSignHash(acquired.handle, how, value, flags | ncrypt.BCRYPT_PAD_PKCS1)
-        key.verify(signature, DATA, padding.PKCS1v15(), hashes.SHA256())
-    return True
-
-
-def signs(context, acquired):
-    return (sign_by_cng if acquired.handle.is_ncrypt else sign_by_cryptoapi)(context, acquired)
-
-
-def free(acquired):
-    """As its caller frees it."""
-    if acquired.key_spec == CERT_NCRYPT_KEY_SPEC:
-        ncrypt.NCryptFreeObject(acquired.handle)
-    else:
-        advapi32.CryptReleaseContext(acquired.handle, 0)
-
-
-RSA_CARDS = {"GIDS": gids, "PIV": piv}
-EC_CARDS = {
-    "GIDS": lambda: virtual_gids(keys=[("ec", 2, key_of("gids ec"), certificate(key_of("gids ec")))], seed=1),
-    "PIV": lambda: card(0x9A),
-}
-KINDS = ("GIDS", "PIV")
 
 
 # --- what property 2 and the flags give -------------------------------------------------------------------------------
@@ -467,150 +329,12 @@ def test_a_mismatch_is_not_healed(system):
     assert get(context, INFO).container_name == "two"
 
 
-# --- healing ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("link", [None, link_of("nobody"), link_of("nobody", KSP, 0)], ids=["none", "CSP", "KSP"])
-@pytest.mark.parametrize("flags", [ALLOW, ONLY], ids=["ALLOW", "ONLY"])
-def test_a_missing_link_is_found_by_the_public_key_without_a_pin(system, prompt, kind, link, flags):
-    insert(RSA_CARDS[kind]())
-    context = only_certificate()
-    set_value(context, INFO, link)
-    set_value(context, REPAIRED, b"1")
-    set_value(context, CERT_FRIENDLY_NAME_PROP_ID, "mine")
-    acquired = acquire(context, flags | COMPARE)
-    found = get(context, INFO)
-    name = system.card().containers[0].name
-    assert (found.container_name, found.flags, found.prov_type) == (name, 1, int(flags == ALLOW))
-    assert not has(context, REPAIRED)
-    assert get(context, CERT_FRIENDLY_NAME_PROP_ID) == "mine"
-    assert prompt.windows == []
-    assert signs(context, acquired)
-
-
-@pytest.mark.parametrize("link", [None, link_of("nobody")], ids=["none", "gone"])
-def test_without_healing_nothing_is_searched(system, link):
-    card = insert(gids())
-    context = only_certificate()
-    set_value(context, INFO, link)
-    assert system.card().containers
-    card.counter.clear()
-    fails(CRYPT_E_NO_KEY_PROPERTY if link is None else NTE_BAD_KEYSET, context, NO_HEALING)
-    assert card.counter.exchanges == 0
-    assert has(context, INFO) == (link is not None)
-
-
-@pytest.mark.parametrize("link", [None, link_of("nobody")], ids=["none", "gone"])
-def test_a_fruitless_search_writes_nothing_and_costs_no_pin(system, prompt, link):
-    insert(gids())
-    context = CertCreateCertificateContext(X509, der(certificate(key_of("elsewhere"))))
-    set_value(context, INFO, link)
-    before = listed(context)
-    for flags in (0, ALLOW, ONLY, CACHE):
-        fails(CRYPT_E_NO_KEY_PROPERTY if link is None else NTE_BAD_KEYSET, context, flags)
-    assert (listed(context), prompt.windows) == (before, [])
-
-
-def test_cryptoapi_is_not_led_to_an_elliptic_key(system):
-    insert(EC_CARDS["GIDS"]())
-    context = only_certificate()
-    fails(CRYPT_E_NO_KEY_PROPERTY, context, 0)
-    assert signs(context, acquire(context, ALLOW))
-    assert get(context, INFO).prov_type == 0
-
-
-def test_a_healed_link_is_written_to_the_store(system):
-    insert(gids())
-    store = CertOpenSystemStore(None, "My")
-    context = CertAddCertificateContextToStore(store, only_certificate(), CERT_STORE_ADD_NEW)
-    free(acquire(context))
-    again = CertEnumCertificatesInStore(CertOpenSystemStore(None, "My"))
-    assert get(again, INFO) == link_of("exchange", flags=1, key_spec=1)
-
-
-def test_a_healed_link_lets_its_handle_be_kept_at_once(system):
-    insert(gids())
-    context = only_certificate()
-    first = acquire(context, USE)
-    assert not first.caller_free
-    assert acquire(context, USE).handle is first.handle
-
-
-def test_of_two_cards_with_one_name_the_first_is_meant_unless_the_reader_is_named(system):
-    insert(gids(key="first", names=("same",)))
-    context = only_certificate()
-    system.remove(READER)
-    insert(gids(key="other", names=("same",)))
-    system.insert(gids(key="first", names=("same",)), "Virtual Reader 1")
-    fails(NTE_BAD_PUBLIC_KEY, linked_to(context, "same"), COMPARE)
-    assert signs(context, acquire(linked_to(context, "\\\\.\\Virtual Reader 1\\same"), COMPARE))
-
-
-# --- CryptFindCertificateKeyProvInfo ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("flags", "cards", "expected"),
-    [
-        (0, RSA_CARDS, 1),
-        (ALLOW, RSA_CARDS, 1),
-        (PREFER, RSA_CARDS, 0),
-        (ONLY, RSA_CARDS, 0),
-        (ALLOW, EC_CARDS, 0),
-        (PREFER, EC_CARDS, 0),
-        (0, EC_CARDS, NTE_NO_KEY),
-    ],
-)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("keyset", [0, CRYPT_FIND_USER_KEYSET_FLAG, CRYPT_FIND_MACHINE_KEYSET_FLAG | 0x40])
-def test_the_link_that_is_found_is_of_the_kind_that_the_flags_want(system, kind, flags, cards, expected, keyset):
-    insert(cards[kind]())
-    context = only_certificate()
-    if expected == NTE_NO_KEY:
-        with pytest.raises(WinError) as caught:
-            CryptFindCertificateKeyProvInfo(context, flags | keyset)
-        assert caught.value.code == NTE_NO_KEY
-        assert not has(context, INFO)
-        return
-    CryptFindCertificateKeyProvInfo(context, flags | keyset)
-    assert (get(context, INFO).prov_type, get(context, INFO).flags) == (expected, 1)
-    assert signs(context, acquire(context, ALLOW | NO_HEALING | COMPARE))
-
-
-@pytest.mark.parametrize("link", [{}, {"kind": 0}, {"provider": PERSONAL_CSP}], ids=["Base", "KSP", "Personal"])
-def test_a_link_that_opens_and_matches_is_left_alone(system, link):
-    insert(gids())
-    context = linked(**link)
-    before = get(context, INFO)
-    CryptFindCertificateKeyProvInfo(context)
-    assert get(context, INFO) == before
-
-
-def test_a_link_to_another_key_is_replaced(system):
-    insert(gids(names=("one", "two")))
-    context = linked(container="two")
-    CryptFindCertificateKeyProvInfo(context)
-    assert get(context, INFO).container_name == "one"
-
-
-def test_the_default_container_is_looked_at_first(system):
-    key = key_of("twice")
-    keys = [("second", 1, key, None), ("first", 1, key, certificate(key))]
-    insert(virtual_gids(keys=keys, seed=3))
-    containers = system.card().containers
-    assert [each.is_default for each in containers] == [True, False]
-    context = only_certificate(1)
-    CryptFindCertificateKeyProvInfo(context, ONLY)
-    assert get(context, INFO).container_name == "second"
-
-
 def test_an_element_that_is_copied_leaves_its_handle_behind(system):
     insert(gids())
     context = linked(flags=1)
     kept = acquire(context, USE).handle
     copy = CertAddCertificateContextToStore(None, context, CERT_STORE_ADD_ALWAYS)
     assert not has(copy, SLOT)
-    assert get(copy, INFO) == replace(get(context, INFO))
+    assert get(copy, INFO) == get(context, INFO)
     other = CertAddCertificateLinkToStore(CertOpenStore("Memory"), context, CERT_STORE_ADD_ALWAYS)
     assert acquire(other, USE).handle is kept
