@@ -142,9 +142,18 @@ def check_generation(card: Card, key_spec: int, size_bits: int) -> None:
             step = "set RequireOnCardPrivateKeyGen = 0 in the policy file, and it is made here"
             raise Unsupported(detail=f"{card.label} does not generate keys", next_step=step)
         if f"RSA{size_bits}" not in driver.key_algorithms or not _is_offered(driver, key_spec, size_bits):
-            raise WinError.of(Code.NTE_BAD_LEN, f"{card.label} has no RSA keys of {size_bits} bits")
+            raise _bad_length(card.label, size_bits, driver.key_algorithms)
 
     card.run(job)
+
+
+def _bad_length(label: str, size_bits: int, algorithms: tuple[str, ...]) -> WinError:
+    lengths = ", ".join(name.removeprefix("RSA") for name in algorithms if name.startswith("RSA")) or "none"
+    return WinError.of(
+        Code.NTE_BAD_LEN,
+        f"{label} has no RSA keys of {size_bits} bits",
+        next_step=f"lengths of this card: {lengths}; DefaultPrivateKeyLenBits in the policy file is for keys without one",
+    )
 
 
 def _is_offered(driver: Minidriver, key_spec: int, size_bits: int) -> bool:

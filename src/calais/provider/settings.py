@@ -94,7 +94,12 @@ PROVIDER_SETTINGS = (
         "how long an idle transaction with a verified PIN is kept",
     ),
     Setting("DefaultPrivateKeyLenBits", "default_key_length_bits", _DWORD, "RSA key length when none is given"),
-    Setting("RequireOnCardPrivateKeyGen", "require_on_card_generation", bool, "never generate a key on the host"),
+    Setting(
+        "RequireOnCardPrivateKeyGen",
+        "require_on_card_generation",
+        bool,
+        "keys are made on cards alone; 0 = a card that cannot make keys gets one that is made here",
+    ),
     Setting("AllowPrivateExchangeKeyImport", "allow_exchange_key_import", bool, "import of RSA exchange keys"),
     Setting("AllowPrivateSignatureKeyImport", "allow_signature_key_import", bool, "import of RSA signature keys"),
     Setting("AllowPrivateECDHEKeyImport", "allow_ecdhe_key_import", bool, "import of ECDH keys"),
