@@ -93,7 +93,7 @@ def _single(data: bytes) -> Contents | None:
 
 def blocks(data: bytes) -> list[bytes]:
     """The bytes that text stands for: one for each pair of BEGIN and END lines, else the whole as base64."""
-    text = _text(data)
+    text = text_of(data)
     if text is None:
         return []
     marks = list(_BOUNDARY.finditer(text))
@@ -115,7 +115,7 @@ def _decoded(texts: Iterator[str] | list[str]) -> list[bytes]:
         return []
 
 
-def _text(data: bytes) -> str | None:
+def text_of(data: bytes) -> str | None:
     """ASCII, or UTF-16LE with or without its mark; ``None`` for bytes that are no text."""
     wide = data[:2] == b"\xff\xfe" or data[1:2] == b"\0"
     try:

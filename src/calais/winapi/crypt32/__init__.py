@@ -25,6 +25,9 @@ from calais.winapi.crypt32.crls import *
 from calais.winapi.crypt32.issuers import *
 from calais.winapi.crypt32.keys import *
 from calais.winapi.crypt32.naming import *
+from calais.winapi.crypt32.pfx import *
+from calais.winapi.crypt32.query import *
+from calais.winapi.crypt32.signing import *
 from calais.winapi.crypt32.stores import *
 from calais.winapi.crypt32.usage import *
 
