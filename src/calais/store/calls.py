@@ -155,7 +155,12 @@ def find_context(
     store: object, flags: int, find_type: int, para: object, previous: object
 ) -> CertificateContext | None:
     """CertFindCertificateInStore."""
-    return _next(CERTIFICATES, store, previous, lambda: query_for(find_type, para, flags))
+    return _next(CERTIFICATES, store, previous, lambda: query_for(find_type, _live(para), flags))
+
+
+def _live(para: object) -> object:
+    """What is looked for; a context only while it is held."""
+    return _context(para) if isinstance(para, CertificateContext) else para
 
 
 def _next(kind: Kind[C], store: object, previous: object, query: Callable[[], Query]) -> C | None:

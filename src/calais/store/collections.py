@@ -93,10 +93,10 @@ class Collection(Store):
         """No longer show ``store``; nothing happens when it is not a member."""
         for member in [member for member in self.members if member.store is store][:1]:
             self.members.remove(member)
-            member.store.close()
+            member.store.give_back()
 
     def _close_last(self) -> None:
         with ExitStack() as closing:
             for member in self.members[::-1]:
-                closing.callback(member.store.close)
+                closing.callback(member.store.give_back)
             self.members = []

@@ -252,8 +252,13 @@ class CertificateStore:
         self.store.resync()
 
     def close(self) -> None:
-        """Close the store; certificates taken from it stay readable."""
-        self.store.close()
+        """Close the store; certificates taken from it stay readable.
+
+        Raises:
+            WinError: a file that should be written could not be.
+        """
+        if self.store.is_open:
+            self.store.give_back()
 
     def __enter__(self) -> Self:
         return self

@@ -175,14 +175,15 @@ class KeptSource:
         return self._keeper.mark() != self._watched
 
     def commit(self, flags: int = 0) -> None:
-        """See ``Source``. What others wrote since it was read is not lost."""
+        """See ``Source``. What others wrote since it was read is not lost, unless writing is forced."""
         with self._lock:
             if flags & CERT_STORE_CTRL_COMMIT_CLEAR_FLAG:
                 self._base = self._stored()
                 return
-            if not flags & CERT_STORE_CTRL_COMMIT_FORCE_FLAG and _sorted(self._stored()) == _sorted(self._base):
+            forced = flags & CERT_STORE_CTRL_COMMIT_FORCE_FLAG
+            if not forced and _sorted(self._stored()) == _sorted(self._base):
                 return
-            if self._keeper.mark() not in (None, self._read):  # what was deleted meanwhile is written anew
+            if not forced and self._keeper.mark() not in (None, self._read):  # what was deleted meanwhile is written
                 self.resync()
             unnoticed = self.has_moved()
             self._keeper.write([entry.element.written() for _, entry in self._entries()])

@@ -40,9 +40,9 @@ def open_system_store(name: object, stores: Stores) -> Store | None:
 
 
 def close_store(handle: object, flags: int) -> None:
-    """CertCloseStore; see ``Store.close``."""
+    """CertCloseStore; see ``Store.give_back``."""
     if handle is not None:
-        store_of(handle).close(flags)
+        store_of(handle).give_back(flags)
 
 
 def duplicate_store(handle: object) -> Store:

@@ -7,10 +7,11 @@ CertSetStoreProperty. Several shown as one: ``collections``.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from calais.store.api import CERTIFICATE, Index
 from calais.store.items import KINDS, Item
@@ -25,6 +26,8 @@ from calais.win.flags import (
     CERT_CLOSE_STORE_FORCE_FLAG,
     PropId,
 )
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ EVERY = Query(lambda _: True)
 class Store:
     """HCERTSTORE: an open store.
 
-    Iterating gives each certificate with a reference of its own. ``close`` gives one reference of the store back;
-    contexts outlive it.
+    Iterating gives each certificate with a reference of its own. ``close`` and ``give_back`` give one reference
+    of the store back; contexts outlive it.
 
     Args:
         shelves: the elements of this opening, by kind; a new memory store without.
@@ -125,7 +128,18 @@ class Store:
         self.references += 1
         return self
 
-    def close(self, flags: int = 0) -> None:
+    def close(self) -> None:
+        """Give one reference back without ever raising.
+
+        A file that should be written and could not be is told to the log, where it reaches the standard error
+        stream unless the program decides otherwise; CertCloseStore and CERT_STORE_CTRL_COMMIT raise it.
+        """
+        try:
+            self.give_back()
+        except WinError as error:
+            _LOG.error("A store was closed, and its changes are lost: %s", ascii(str(error))[1:-1])
+
+    def give_back(self, flags: int = 0) -> None:
         """Give one reference back; at the last one the store is closed. Once closed, nothing happens.
 
         Args:
@@ -317,7 +331,10 @@ class EmptyStore(Store):
         decide(disposition, None, element)
         return self.alone(CERTIFICATES, element)
 
-    def close(self, flags: int = 0) -> None:  # noqa: ARG002
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def give_back(self, flags: int = 0) -> None:  # noqa: ARG002
         """Refused.
 
         Raises:
