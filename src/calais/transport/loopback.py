@@ -16,6 +16,7 @@ from calais.win.codes import Code
 from calais.win.errors import CardRemoved, CardReset, SharingViolation, WinError
 
 DEFAULT_TIMEOUT_S = 30.0
+GONE = -1  # the epoch of a card that was taken out
 
 
 class LoopbackCard(Protocol):
@@ -222,8 +223,8 @@ class LoopbackTransport:
 
     @property
     def epoch(self) -> int:
-        """Changes whenever anybody else used, reset or power-cycled the card, and with our own reset."""
-        return self.card.exchanges_total - self._own + self.card.resets
+        """Changes whenever anybody else used, reset or power-cycled the card, with our own reset, and when it is gone."""
+        return GONE if self._gone else self.card.exchanges_total - self._own + self.card.resets
 
     def begin(self) -> None:
         """Take the card.
