@@ -101,18 +101,37 @@ def set_root_store(card: Card, store: object) -> None:
     if not isinstance(store, Store) or not store.is_open:
         raise BadParameter(Code.ERROR_INVALID_PARAMETER, "this is no open certificate store")
     roots = [Item(CERTIFICATE, item.encoded, {}) for item in store.items() if item.kind == CERTIFICATE]
-    content = files.compress_certificate(build_certificates(roots))
+    try:
+        content = files.compress_certificate(build_certificates(roots))
+    except BadParameter as error:
+        raise _too_many() from error
     containeradmin.change_file(card, "write root certificates", lambda driver: _write_roots(driver, content))
 
 
 def _write_roots(driver: Minidriver, content: bytes) -> None:
     """First the counters, so that nobody trusts what he remembers of a change that was cut off."""
     driver.move_counters(files=True)
+    is_new = _created(driver)
     try:
-        driver.create_file(*ROOTS, len(content), FileAccess.EVERYONE_READ_USER_WRITE)
+        driver.write_file(*ROOTS, content)
+    except WinError as error:
+        if is_new and error.code == Code.SCARD_E_WRITE_TOO_MANY:
+            driver.delete_file(*ROOTS)
+        raise
+
+
+def _created(driver: Minidriver) -> bool:
+    """Make the file, empty, which is as good as none; ``False`` = it is there."""
+    try:
+        driver.create_file(*ROOTS, 0, FileAccess.EVERYONE_READ_USER_WRITE)
     except (CardRemoved, CardReset):
         raise
     except WinError as error:
         if error.code != Code.ERROR_FILE_EXISTS:
             raise
-    driver.write_file(*ROOTS, content)
+        return False
+    return True
+
+
+def _too_many() -> WinError:
+    return WinError.of(Code.SCARD_E_WRITE_TOO_MANY, "the card has no room for so many root certificates")
