@@ -12,71 +12,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from calais.apps.certificates import load_certificate, thumbprint
+from calais.apps.links import (
+    CardSeen,
+    ContainerSeen,
+    Fault,
+    LinkFacts,
+    Pair,
+    container_fault,
+    holding,
+    named_by,
+    place_of,
+    provider_fault,
+    public_key_of,
+)
 from calais.win.codes import Code
 from calais.win.errors import BadData
 from calais.win.structs import CryptKeyProvInfo
 
 PROPAGATE = "calais propagate"
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerSeen:
-    """A container of an inserted card: ``public_key`` as DER SubjectPublicKeyInfo, ``b""`` when it cannot be had;
-    ``evidence``: why the certificate is believed to be the one on the card now.
-    """
-
-    name: str
-    where: str
-    public_key: bytes
-    certificate: bytes | None
-    evidence: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CardSeen:
-    """A card in a reader; ``problem``: why it could not be read; ``tries``: left for its PIN, if it says.
-
-    ``exchanges``: how many APDUs it took to know all this; ``is_home``: the link's container name is made from this
-    card's identity.
-    """
-
-    reader: str
-    label: str
-    serial: str
-    containers: Sequence[ContainerSeen] = ()
-    has_stable_names: bool = True
-    tries: int | None = None
-    exchanges: int = 0
-    problem: str = ""
-    is_home: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LinkFacts:
-    """What is known about a certificate in the store.
-
-    Attributes:
-        certificate: DER.
-        store: name of the store.
-        link: CERT_KEY_PROV_INFO_PROP_ID.
-        reader_noted: the reader that the store names (CERT_SMART_CARD_READER_PROP_ID), or "".
-        propagated: when it was last brought here from a card, as text, or "".
-        providers: names of the providers that exist.
-        readers: names of all readers.
-        cards: the cards that are inserted.
-    """
-
-    certificate: bytes
-    store: str
-    link: CryptKeyProvInfo | None
-    reader_noted: str = ""
-    propagated: str = ""
-    providers: Sequence[str] = ()
-    readers: Sequence[str] = ()
-    cards: Sequence[CardSeen] = ()
+REPAIR = "calais cert repair"
+PENDING = "a request is pending, or the certificate was deleted"
+RENEW = f"Write the link anew: {REPAIR}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +101,18 @@ def _walk(facts: LinkFacts, now: datetime) -> Iterator[Leg]:
     yield _store(facts, now)
     yield from _link(facts)
     yield _reader(facts)
-    if facts.link is None:
-        yield from _unreached("card", "container", "key", "evidence")
-    else:
-        yield from _card(facts, facts.link)
+    yield from _card(facts)
+    yield _evidence(facts)
     yield _open("propagated", facts.propagated or "never")
 
 
 def _unreached(*names: str) -> Iterator[Leg]:
     for name in names:
         yield _open(name)
+
+
+def _broken(fault: Fault, mend: str = RENEW) -> Break:
+    return Break(fault.name, fault.code, fault.cause, mend)
 
 
 def _store(facts: LinkFacts, now: datetime) -> Leg:
@@ -168,23 +127,40 @@ def _store(facts: LinkFacts, now: datetime) -> Leg:
     return _good("store", shows)
 
 
+# --- the link ---------------------------------------------------------------------------------------------------------
+
+
 def _link(facts: LinkFacts) -> Iterator[Leg]:
     link = facts.link
     if link is None:
-        cause = "the certificate has no link to a private key; it was added without its card"
-        yield _bad("property", "there is no CERT_KEY_PROV_INFO_PROP_ID", _no_link(cause))
+        yield _bad("property", "there is no CERT_KEY_PROV_INFO_PROP_ID", _no_link(facts))
         yield from _unreached("provider")
         return
     shows = f"container {link.container_name}, type {link.prov_type}, key spec {link.key_spec}, flags {link.flags}"
-    yield _good("property", shows)
-    known = not facts.providers or link.prov_name.casefold() in (name.casefold() for name in facts.providers)
-    cause = f"the link names a provider that does not exist: {link.prov_name}"
-    broken = None if known else Break("provider_unknown", Code.NTE_KEYSET_NOT_DEF, cause, PROPAGATE)
-    yield Station("provider", holds=known, shows=link.prov_name), broken
+    if place_of(link) is None:
+        cause = f"the link names no container: {link.container_name!r} is no name of one"
+        yield _bad("property", shows, Break("name_impossible", Code.NTE_BAD_KEYSET_PARAM, cause, RENEW))
+    else:
+        yield _good("property", shows)
+    fault = provider_fault(link, facts.providers)
+    if fault is None:
+        yield _good("provider", link.prov_name or "the default one")
+    else:
+        yield _bad("provider", link.prov_name, _broken(fault))
 
 
-def _no_link(cause: str) -> Break:
-    return Break("no_link", Code.CRYPT_E_NO_KEY_PROPERTY, cause, f"Insert the card and run: {PROPAGATE}")
+def _no_link(facts: LinkFacts) -> Break:
+    """A certificate that was added by itself: what is known of its key decides what helps."""
+    cause = "the certificate was added without its link to a private key"
+    mend = f"Insert the card and run: {REPAIR}"
+    held = holding(public_key_of(facts.certificate), facts.cards)
+    if held:
+        card, container = held[0]
+        cause += f"; its key is on {card.label} in {card.reader}, {container.where}"
+        mend = RENEW
+        if container.certificate is None:
+            cause += f", where no certificate is: {PENDING}"
+    return Break("no_link", Code.CRYPT_E_NO_KEY_PROPERTY, cause, mend)
 
 
 def _reader(facts: LinkFacts) -> Leg:
@@ -193,66 +169,92 @@ def _reader(facts: LinkFacts) -> Leg:
         mend = "Plug one in, or make a virtual card: calais virtual new NAME"
         broken = Break("no_reader", Code.SCARD_E_NO_READERS_AVAILABLE, cause, mend)
         return _bad("reader", "none", broken if facts.link else None)
+    gone = _gone_reader(facts)
+    if gone:
+        cause = f"the link names a reader that is not there: {gone}"
+        mend = f"Plug the reader in, or write the link anew: {REPAIR}"
+        return _bad("reader", ", ".join(facts.readers), Break("reader_gone", Code.SCARD_E_UNKNOWN_READER, cause, mend))
     noted = f"{facts.reader_noted} (where the store saw the card)" if facts.reader_noted else ""
+    if facts.reader_noted and facts.reader_noted not in facts.readers:
+        noted = f"{', '.join(facts.readers)}; the store saw the card in {facts.reader_noted}, which is not there now"
     return _good("reader", noted or ", ".join(facts.readers))
 
 
-def _card(facts: LinkFacts, link: CryptKeyProvInfo) -> Iterator[Leg]:
+def _gone_reader(facts: LinkFacts) -> str:
+    place = place_of(facts.link) if facts.link else None
+    named = place.reader if place else None
+    return named if named and named not in facts.readers else ""
+
+
+# --- the card ---------------------------------------------------------------------------------------------------------
+
+
+def _card(facts: LinkFacts) -> Iterator[Leg]:
     """The card with the named container; else the one that the key is on under another name; else none."""
-    wanted = _public_key(facts.certificate)
-    pairs = [(card, container) for card in facts.cards for container in card.containers]
-    named = [pair for pair in pairs if pair[1].name.casefold() == link.container_name.casefold()]
-    holding = [pair for pair in pairs if wanted and pair[1].public_key == wanted]
-    if named:
-        yield from _found(*named[0], wanted, facts, held_by=holding)
-    elif holding:
-        yield from _renamed(*holding[0])
+    link, held = facts.link, holding(public_key_of(facts.certificate), facts.cards)
+    named = named_by(link, facts.cards) if link else []
+    is_cause_known = link is None or place_of(link) is None or bool(_gone_reader(facts))
+    if link and named:
+        yield from _found(*named[0], link, facts, held_by=held)
+    elif held:
+        yield from _renamed(*held[0], is_cause_known=is_cause_known)
+    elif is_cause_known:
+        yield from _unreached("card", "container", "key")
     else:
         yield from _absent(facts)
-    seen = sum(card.exchanges for card in facts.cards)
-    why = next((container.evidence for _, container in [*named, *holding] if container.evidence), "")
-    shows = f"read now from {_cards(len(facts.cards))}, {seen} exchanges"
-    yield _open("evidence", f"{shows}; its certificate: {why}" if why else shows)
-
-
-def _cards(number: int) -> str:
-    return "one inserted card" if number == 1 else f"{number or 'no'} inserted cards"
 
 
 def _shows(card: CardSeen) -> str:
     return f"{card.label}, serial {card.serial}, in {card.reader}" if card.serial else f"{card.label} in {card.reader}"
 
 
+def _container_shows(container: ContainerSeen) -> str:
+    shows = f"{container.name} ({container.where})"
+    return shows if container.certificate is not None else f"{shows}, no certificate there: {PENDING}"
+
+
 def _found(
-    card: CardSeen,
-    container: ContainerSeen,
-    wanted: bytes,
-    facts: LinkFacts,
-    *,
-    held_by: list[tuple[CardSeen, ContainerSeen]],
+    card: CardSeen, container: ContainerSeen, link: CryptKeyProvInfo, facts: LinkFacts, *, held_by: Sequence[Pair]
 ) -> Iterator[Leg]:
     yield _card_station(card)
-    yield _good("container", f"{container.name} ({container.where})")
-    if container.public_key == wanted:
-        yield _good("key", "the container's key is the certificate's", _renewed(container, facts))
-        return
+    yield _good("container", _container_shows(container))
+    fault = container_fault(link, container)
     if not container.public_key:
         cause = "the key in the container cannot be read"
         yield _bad("key", cause, Break("key_unreadable", Code.NTE_NO_KEY, cause, "calais scinfo"))
-        return
+    elif container.public_key != public_key_of(facts.certificate):
+        yield _bad("key", "another key", _mismatch(container, held_by))
+    elif fault is not None:
+        yield _bad("key", fault.cause, _broken(fault))
+    else:
+        yield _good("key", "the container's key is the certificate's", _renewed(container, facts))
+
+
+def _mismatch(container: ContainerSeen, held_by: Sequence[Pair]) -> Break:
     cause = f"the container {container.where} holds another key now: the card was given a new one"
     mend = f"Bring in the new certificate: {PROPAGATE}"
     if held_by:
-        cause, mend = f"the key is in another container, {held_by[0][1].where}", f"Renew the link: {PROPAGATE}"
-    yield _bad("key", "another key", Break("key_mismatch", Code.NTE_BAD_PUBLIC_KEY, cause, mend))
+        cause, mend = f"the key is in another container, {held_by[0][1].where}", RENEW
+    return Break("key_mismatch", Code.NTE_BAD_PUBLIC_KEY, cause, mend)
 
 
 def _renewed(container: ContainerSeen, facts: LinkFacts) -> Break | None:
-    """The key still works with the old certificate, but the card has a newer one for it."""
+    """The key still works with this certificate, but the card has another one for it."""
     if container.certificate in (None, facts.certificate):
         return None
-    cause = "the card has another certificate for this key now; the store has the old one"
-    return Break("certificate_replaced", Code.CRYPT_E_NO_MATCH, cause, f"Bring in the new certificate: {PROPAGATE}")
+    here, there = _begin(facts.certificate), _begin(container.certificate or b"")
+    what = "another"
+    if here and there and here != there:
+        what = "a newer" if here < there else "an older"
+    cause = f"the card has {what} certificate for this key; the store has this one"
+    return Break("certificate_replaced", Code.CRYPT_E_NO_MATCH, cause, f"Bring in the card's certificate: {PROPAGATE}")
+
+
+def _begin(certificate: bytes) -> datetime | None:
+    try:
+        return load_certificate(certificate).not_valid_before_utc
+    except BadData:
+        return None
 
 
 def _card_station(card: CardSeen) -> Leg:
@@ -263,12 +265,15 @@ def _card_station(card: CardSeen) -> Leg:
     return _good("card", _shows(card) + tries)
 
 
-def _renamed(card: CardSeen, container: ContainerSeen) -> Iterator[Leg]:
+def _renamed(card: CardSeen, container: ContainerSeen, *, is_cause_known: bool) -> Iterator[Leg]:
     yield _card_station(card)
-    why = "" if card.has_stable_names else ": this card gives its keys new names each time"
-    cause = f"the key is on the card, under another name{why}"
-    broken = Break("container_renamed", Code.NTE_BAD_KEYSET, cause, f"Renew the link: {PROPAGATE}")
-    yield _bad("container", f"now called {container.name} ({container.where})", broken)
+    if is_cause_known:
+        yield _good("container", _container_shows(container))
+    else:
+        why = "" if card.has_stable_names else ": this card gives its keys new names each time"
+        cause = f"the key is on the card, under another name{why}"
+        broken = Break("container_renamed", Code.NTE_BAD_KEYSET, cause, RENEW)
+        yield _bad("container", f"now called {_container_shows(container)}", broken)
     yield _good("key", "the container's key is the certificate's")
 
 
@@ -299,9 +304,25 @@ def _absent(facts: LinkFacts) -> Iterator[Leg]:
     yield from _unreached("container", "key")
 
 
-def _public_key(certificate: bytes) -> bytes:
-    try:
-        key = load_certificate(certificate).public_key()
-    except BadData:
-        return b""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+# --- why it is believed ----------------------------------------------------------------------------------------------
+
+
+def _evidence(facts: LinkFacts) -> Leg:
+    """By what the card is believed; a memory that was found wrong is a break of its own."""
+    named = named_by(facts.link, facts.cards) if facts.link else []
+    pairs = [*named, *holding(public_key_of(facts.certificate), facts.cards)]
+    seen = sum(card.exchanges for card in facts.cards)
+    shows = f"read now from {_cards(len(facts.cards))}, {seen} exchanges"
+    why = next((container.evidence for _, container in pairs if container.evidence), "")
+    shows += f"; its certificate: {why}" if why else ""
+    if any(not card.is_trusted for card, _ in pairs):
+        shows += "; the card's counters were caught lying and are believed no more"
+    if not any(container.was_stale for _, container in pairs):
+        return _open("evidence", shows)
+    cause = "what was remembered of the card is not what is on it: a program wrote to the card and moved no counter"
+    mend = f"Forget it, and look anew: calais cache clear, then {PROPAGATE}"
+    return _bad("evidence", shows, Break("memory_stale", Code.SCARD_W_CACHE_ITEM_STALE, cause, mend))
+
+
+def _cards(number: int) -> str:
+    return "one inserted card" if number == 1 else f"{number or 'no'} inserted cards"

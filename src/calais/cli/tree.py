@@ -39,6 +39,7 @@ TREE: dict[str, Entry] = {
             "export": Verb("cert:export", "Write one certificate to a file."),
             "logon": Verb("logon:logon", "The certificates on the inserted cards that a logon would offer."),
             "explain": Verb("explain:explain", "Follow a certificate's link to its key, and say where it breaks."),
+            "repair": Verb("relink:repair", "Find a certificate's key on the inserted cards, and write its link anew."),
         },
     ),
     "key": Group("Keys on cards.", {"list": Verb("key:list_", "The key containers of the inserted cards.")}),
