@@ -27,6 +27,7 @@ from typing import Final
 from uuid import uuid4
 
 from calais.provider import certsigning, containeradmin
+from calais.provider.caller import Caller, Face
 from calais.provider.certsigning import CngSigningKey, CspSigningKey, SigningKey
 from calais.provider.container import Container
 from calais.provider.csp.calls import contexts, keys
@@ -37,7 +38,7 @@ from calais.provider.ksp.algorithms import RSA, KeyAlgorithm, algorithm_named
 from calais.provider.ksp.handles import KeySettings, NCryptKey
 from calais.provider.ksp.making import Wanted
 from calais.provider.ksp.storage import CARD, Storage
-from calais.provider.names import check_ksp
+from calais.provider.names import PREFIX, check_ksp
 from calais.store import names, signatures
 from calais.store.coding import structures
 from calais.store.model import CertificateContext
@@ -56,6 +57,8 @@ _NOBODY: Final = b"\x30\x00"
 _SPECS: Final = (0, flags.AT_KEYEXCHANGE, flags.AT_SIGNATURE)
 _PIN_PARAMS: Final = (flags.PP_KEYEXCHANGE_PIN, flags.PP_SIGNATURE_PIN)
 _MISSING: Final = Code.NTE_BAD_KEYSET
+# Where one card refuses so, another may have room; of several reasons the first is told.
+_NEXT_CARD: Final[tuple[int, ...]] = (Code.NTE_TOKEN_KEYSET_STORAGE_FULL, Code.SCARD_E_READ_ONLY_CARD)
 System = Callable[[], Host]
 
 
@@ -254,9 +257,29 @@ def _without_pins(link: CryptKeyProvInfo) -> CryptKeyProvInfo:
 
 
 def _new_on_card(where: _Making) -> _Found:
-    context = _acquire(str(uuid4()), str(flags.MS_SCARD_PROV), flags.PROV_RSA_FULL, flags.CRYPT_NEWKEYSET, where)
+    """A key in a new container, on the first card that takes it."""
+    refusals: list[WinError] = []
+    name = str(uuid4())
+    for card in where.system().choosing.cards(None, Caller(Face.CRYPTOAPI)):
+        try:
+            return _new_in(f"{PREFIX}{card.reader}\\{name}", where)
+        except WinError as error:
+            if error.code not in _NEXT_CARD:
+                raise
+            refusals.append(error)
+    raise min(refusals, key=lambda refusal: _NEXT_CARD.index(refusal.code))
+
+
+def _new_in(name: str, where: _Making) -> _Found:
+    context = _acquire(name, str(flags.MS_SCARD_PROV), flags.PROV_RSA_FULL, flags.CRYPT_NEWKEYSET, where)
+    try:
+        found = _with_new_key(context, flags.AT_SIGNATURE)
+    except WinError:
+        if context.container is not None:
+            _delete(context.container)
+        raise
     where.delete_again(context.container)
-    return _with_new_key(context, flags.AT_SIGNATURE)
+    return found
 
 
 def _acquire(name: str, provider: str, prov_type: int, given: int, where: _Making) -> CspContext:
