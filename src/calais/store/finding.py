@@ -210,6 +210,8 @@ def _says(prop_id: int, oid: str) -> Maker:
 
 def _usage(wanted: list[str] | None, flags: int) -> Query:
     """See FindUsageFlag: which source counts, one or all of the usages, with or without any."""
+    if not all(isinstance(oid, str) for oid in wanted or ()):
+        raise BadParameter(Code.E_INVALIDARG, "A usage is an object identifier, as text.")
     enough = any if flags & FindUsageFlag.OR_ENHKEY_USAGE else all
 
     def match(element: Element) -> bool:
