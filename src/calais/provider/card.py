@@ -164,12 +164,16 @@ class Card:
     def refresh(self, *, probe_keys: bool = False) -> Containers:
         """Enumerate the containers anew; cards without stable names give new ones.
 
+        A card with fixed places that shows none is asked for keys that have no certificate.
+
         Args:
             probe_keys: also look for keys that have no certificate; costs exchanges.
         """
 
         def job(driver: Minidriver) -> list[Container]:
             found = driver.containers(probe_keys=probe_keys)
+            if not found and not probe_keys and driver.has_fixed_places:
+                found = driver.containers(probe_keys=True)
             policies = {entry.pin_id: driver.pin_info(entry.pin_id) for entry in found if entry.pin_id != Role.EVERYONE}
             return [Container(self, entry, always=_always(policies.get(entry.pin_id))) for entry in found]
 

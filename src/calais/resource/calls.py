@@ -302,10 +302,10 @@ def list_cards(context: object, atr: object, interfaces: object, service: Servic
     """SCardListCards."""
     found = _service(context, service)
     wanted = None if interfaces is None else _guids(interfaces, "rgquidInterfaces")
-    raw = b"" if atr is None else _data(atr, "pbAtr")
-    if raw:
+    raw = None if atr is None else _data(atr, "pbAtr")
+    if raw is not None:
         carddb.check_atr(raw)
-    names = found.cards_with(raw) if raw else [entry.name for entry in found.database.entries()]
+    names = [entry.name for entry in found.database.entries()] if raw is None else found.cards_with(raw)
     if wanted is None:
         return names
     supporting = {entry.name for entry in found.database.supporting(wanted)}

@@ -110,9 +110,14 @@ class CardService:
     def class_card(self, port: Port) -> str | None:
         """The name of the class driver's card in this reader, if it is one."""
         try:
-            return self.discovery.class_card(port)
+            return self.discovery.class_card(port, self._held_here(port))
         except WinError:
             return None
+
+    def _held_here(self, port: Port) -> SCardHandle | None:
+        """The handle on ``port`` whose transaction this thread has begun."""
+        held = (handle for context in list(self._contexts) for handle in context.held_here())
+        return next((handle for handle in held if self.port(handle.reader)[1].name == port.name), None)
 
     # --- readers
 
@@ -269,6 +274,11 @@ class SCardContext:
                 return handle
         connection.disconnect(SCARD_LEAVE_CARD)
         raise invalid_handle()
+
+    def held_here(self) -> list[SCardHandle]:
+        """The handles whose transaction this thread has begun."""
+        with self._mutex:
+            return [handle for handle in self._handles if handle.is_held_here]
 
     def _forget(self, handle: SCardHandle) -> None:
         with self._mutex:

@@ -3,7 +3,9 @@
 A card that no entry knows is asked for the applications of the class driver, GIDS first, then PIV. What it said is
 remembered for as long as it stays in the reader. What an ATR was found to be is remembered, too, but only as the
 question that is asked first: cards of different kinds may have one ATR. Where a card cannot be asked, because somebody
-has it for himself alone, that memory is the answer.
+has it for himself alone, that memory is the answer. A thread that is itself in a transaction with the card does not
+wait for its own end: it asks within that transaction while nothing else has been done in it, for asking selects an
+application, and after that remembers.
 
 Source: Microsoft, "Smart card discovery process" (ATR caches; SELECT of the GIDS application, then of PIV).
 """
@@ -11,8 +13,10 @@ Source: Microsoft, "Smart card discovery process" (ATR caches; SELECT of the GID
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from calais.cards.gids import spec as gids_spec
 from calais.cards.modules import CLASS_CARDS, CLASS_MODULE, driver_named
@@ -24,7 +28,7 @@ from calais.resource.carddb import CardDatabase, CardEntry
 from calais.resource.slots import Port
 from calais.store.api import Settings
 from calais.transport.base import Channel
-from calais.win.errors import WinError
+from calais.win.errors import SharingViolation, WinError
 
 ATR_KIND = "atr"
 PATIENCE_S = 2.0  # for a card that others use
@@ -67,6 +71,17 @@ class Discovered:
     entry: CardEntry | None = None
 
 
+class HeldHandle(Protocol):
+    """A handle in a transaction (see ``handles.SCardHandle``)."""
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing has been sent in the transaction."""
+
+    def transmit(self, command: bytes) -> bytes:
+        """One exchange."""
+
+
 class Discovery:
     """Finds names and drivers of cards.
 
@@ -81,8 +96,12 @@ class Discovery:
         self._mutex = threading.Lock()
         self._found: dict[str, tuple[int, bytes, str | None]] = {}
 
-    def class_card(self, port: Port) -> str | None:
+    def class_card(self, port: Port, held: HeldHandle | None = None) -> str | None:
         """The name of the class driver's card in this reader, ``None`` = it is none; asks it once per insertion.
+
+        Args:
+            port: the reader.
+            held: the handle on it whose transaction this thread has begun.
 
         Raises:
             ReaderUnavailable: the reader has been unplugged.
@@ -95,7 +114,7 @@ class Discovery:
         if known is not None and known[:2] == (status.insertion, status.atr):
             return known[2]
         steps = Discovered(status.atr, cached=self.cached(status.atr))
-        kind = self._ask(port, steps)
+        kind = self._ask(port, steps, held)
         name = _NAMES[kind] if kind else None
         if not steps.problem:
             with self._mutex:
@@ -126,10 +145,11 @@ class Discovery:
         kept = self._settings().get(ATR_KIND, atr.hex())
         return kept.decode() if kept is not None and kept.decode() in APPLICATIONS else ""
 
-    def _ask(self, port: Port, steps: Discovered) -> str | None:
+    def _ask(self, port: Port, steps: Discovered, held: HeldHandle | None = None) -> str | None:
         order = sorted(APPLICATIONS, key=lambda kind: kind != steps.cached)
         try:
-            kind = _select(port, order, steps.asked)
+            with _line(port, held) as send:
+                kind = _select(send, order, steps.asked)
         except WinError as error:
             steps.problem = str(error)
             return steps.cached or None
@@ -155,20 +175,37 @@ class Discovery:
         return BUILT_IN if module.casefold() == CLASS_MODULE else driver_named(module)
 
 
-def _select(port: Port, kinds: list[str], asked: list[Asked]) -> str | None:
+Send = Callable[[Command], int]  # gives the status word
+
+
+def _select(send: Send, kinds: list[str], asked: list[Asked]) -> str | None:
     """The first of these applications that the card has."""
+    for kind in kinds:
+        aid = APPLICATIONS[kind]
+        asked.append(Asked(kind, aid, send(Command(0, 0xA4, 0x04, 0, aid, 256))))
+        if asked[-1].is_there:
+            return kind
+    return None
+
+
+@contextmanager
+def _line(port: Port, held: HeldHandle | None) -> Iterator[Send]:
+    """A way to ask the card: in a transaction for it, or in the one that this thread has begun.
+
+    Raises:
+        SharingViolation: others use the card; or this thread does, and has begun to.
+    """
+    if held is not None:
+        if not held.is_untouched:
+            raise SharingViolation(detail=f"the card in {port.name} is in use by the program that asks")
+        yield lambda command: int.from_bytes(held.transmit(command.encode())[-2:], "big")
+        return
     transport = port.connect()
     if hasattr(transport, "timeout_s"):
         transport.timeout_s = PATIENCE_S
     channel = Channel(transport)
     try:
         with channel.begin() as tx:
-            for kind in kinds:
-                aid = APPLICATIONS[kind]
-                response = tx.send(Command(0, 0xA4, 0x04, 0, aid, 256), collect=False)
-                asked.append(Asked(kind, aid, response.sw))
-                if asked[-1].is_there:
-                    return kind
+            yield lambda command: tx.send(command, collect=False).sw
     finally:
         channel.close()
-    return None

@@ -32,6 +32,8 @@ class SCardHandle:
         connection: the connection.
         closed: called once, when it is disconnected.
         watchers: asked for observers of the exchanges.
+
+    ``is_untouched``: nothing has been sent in the transaction that is open.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class SCardHandle:
         self._channel = Channel(self._loan, observers=tuple(watch(self._loan) for watch in watchers))
         self._lent = ExitStack()
         self._transaction: Transaction | None = None
+        self._begun_by = 0
+        self.is_untouched = False
 
     def __repr__(self) -> str:
         return f"<SCardHandle {self.reader!r}{'' if self.is_open else ', closed'}>"
@@ -112,6 +116,13 @@ class SCardHandle:
         """SCardBeginTransaction."""
         with self.used() as connection:
             connection.begin()
+            if connection.depth == 1:
+                self._begun_by, self.is_untouched = threading.get_ident(), True
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this thread began the transaction that is open: it must not wait for its end."""
+        return self.is_open and self._connection.depth > 0 and self._begun_by == threading.get_ident()
 
     def end_transaction(self, disposition: int) -> None:
         """SCardEndTransaction."""
@@ -132,6 +143,7 @@ class SCardHandle:
         """One exchange as it comes; what drivers believe about the card is forgotten."""
         with self.used() as connection:
             self._end_loan()
+            self.is_untouched = False
             return connection.transmit(command)
 
     # --- for minidrivers
@@ -157,6 +169,7 @@ class SCardHandle:
                     connection.end(disposition)
 
     def _own(self) -> Transaction:
+        self.is_untouched = False
         transaction = self._transaction
         if transaction is None or not transaction.open:
             self._end_loan()
