@@ -8,6 +8,7 @@ Source: RFC 7292, 4; RFC 8018, A.2 (iteration counts); PFXImportCertStore (wincr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -100,7 +101,9 @@ def _load(data: bytes, password: str | None) -> tuple[PKCS12KeyAndCertificates, 
 
     for secret in _secrets(password):
         try:
-            return pkcs12.load_pkcs12(data, secret), secret
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # others write BER; who reads it cannot change that
+                return pkcs12.load_pkcs12(data, secret), secret
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
     raise WinError.of(Code.ERROR_INVALID_PASSWORD, "The PFX does not open with this password.")
