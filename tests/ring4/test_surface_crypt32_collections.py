@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.blackstore import certificate, code_of, crl, fails, sha1
+from blackstore import certificate, code_of, crl, fails, sha1
 
 from calais.testing import local_system
 from calais.winapi import crypt32 as c

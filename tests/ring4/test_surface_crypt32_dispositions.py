@@ -6,7 +6,7 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from tests.support.blackstore import certificate, crl, element, fails, record, sha1, text
+from blackstore import certificate, crl, element, fails, record, sha1, text
 
 from calais.testing import local_system
 from calais.winapi import crypt32 as c
@@ -365,7 +365,7 @@ def test_a_copy_takes_all_properties_but_handles(place):
 def test_a_subject_is_found_by_issuer_and_serial():
     store = c.CertOpenStore(2)
     add(store, certificate("A", "CA", 5))
-    from tests.support.blackstore import name
+    from blackstore import name
 
     found = c.CertGetSubjectCertificateFromStore(store, 1, c.CertInfo(issuer=name("CA"), serial=5))
     assert found.encoded == certificate("A", "CA", 5)

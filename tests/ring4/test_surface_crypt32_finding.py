@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from tests.support.blackstore import POINT, certificate, der, extension, fails, md5, name, oid, sha1, spki, tbs, text
+from blackstore import POINT, certificate, der, extension, fails, md5, name, oid, sha1, spki, tbs, text
 
 from calais.testing import local_system
 from calais.winapi import crypt32 as c

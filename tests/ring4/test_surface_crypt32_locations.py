@@ -7,7 +7,7 @@ import stat
 import struct
 
 import pytest
-from tests.support.blackstore import certificate, code_of, element, fails, serialized, sha1, text
+from blackstore import certificate, code_of, element, fails, serialized, sha1, text
 
 from calais.testing import local_system
 from calais.winapi import crypt32 as c

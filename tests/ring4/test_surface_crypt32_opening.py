@@ -7,11 +7,11 @@ import io
 from datetime import UTC, datetime
 
 import pytest
+from blackstore import certificate, crl, element, fails, serialized, sha1, signed_data, text
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption, pkcs12
-from tests.support.blackstore import certificate, crl, element, fails, serialized, sha1, signed_data, text
 
 from calais.testing import local_system
 from calais.winapi import crypt32 as c

@@ -8,9 +8,7 @@ import struct
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.support.blackstore import (
+from blackstore import (
     POINT,
     certificate,
     der,
@@ -25,6 +23,8 @@ from tests.support.blackstore import (
     tbs,
     text,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calais import WinError
 from calais.testing import local_system

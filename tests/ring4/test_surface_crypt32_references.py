@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from tests.support.blackstore import certificate, code_of, crl, der, fails, integer, name, serialized, tbs
+from blackstore import certificate, code_of, crl, der, fails, integer, name, serialized, tbs
 
 from calais.testing import local_system
 from calais.winapi import crypt32 as c

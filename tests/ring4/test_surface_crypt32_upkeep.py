@@ -8,10 +8,10 @@ import sys
 import threading
 
 import pytest
+from blackstore import certificate, code_of, crl, element, fails, serialized, sha1, text
+from certs import make
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
-from tests.support.blackstore import certificate, code_of, crl, element, fails, serialized, sha1, text
-from tests.support.certs import make
 
 from calais import WinError
 from calais.testing import local_system

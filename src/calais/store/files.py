@@ -27,6 +27,7 @@ from calais.win.flags import (
 )
 
 PKCS7_SUFFIXES = (".p7b", ".p7c", ".spc")
+_PIECE = 1 << 20
 _BOTH = CERT_STORE_OPEN_EXISTING_FLAG | CERT_STORE_CREATE_NEW_FLAG
 _CODES = {
     errno.ENOENT: Code.ERROR_FILE_NOT_FOUND,
@@ -80,7 +81,7 @@ class OpenFile:
         """See ``sources.Keeper``; from the beginning, wherever the program left it."""
         with translated("The file cannot be read"):
             self._file.seek(0)
-            data = self._file.read(serialized.MAX_BYTES + 1)
+            data = _read_all(self._file, serialized.MAX_BYTES)
         return serialized.unpack_store(data) if data else []
 
     def write(self, items: Iterable[Item]) -> None:
@@ -206,10 +207,19 @@ def read_path(path: Path) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):
             raise AccessDenied(Code.E_ACCESSDENIED, f"{path} is no file.")
         with path.open("rb") as file:
-            data = file.read(sniffing.MAX_BYTES + 1)
+            data = _read_all(file, sniffing.MAX_BYTES)
     if len(data) > sniffing.MAX_BYTES:
         raise BadData(Code.ERROR_INVALID_DATA, f"{path} is too large for certificates.")
     return data
+
+
+def _read_all(file: BinaryIO, limit: int) -> bytes:
+    """All there is, at most one byte more than ``limit``, without room made for what may not come."""
+    pieces = []
+    while limit >= 0 and (piece := file.read(min(_PIECE, limit + 1))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 def write_path(path: Path, data: bytes, *, new_mode: int | None = None) -> None:
