@@ -150,16 +150,37 @@ class PinBroker:
             PinBlocked: no tries are left.
             WinError: whatever ``operation`` raises.
         """
+        question = self.scope.question((seat.card_id, use.pin_id))
+        asked = question.asked
+        try:
+            return self._alone(seat, use, operation)
+        except _PinWanted as error:
+            wanted = error
+        if self.prompt is None:
+            return self._with_person(seat, use, wanted, operation)
+        with question.lock:
+            if question.asked != asked:  # by another thread, and what it was told may do for us, too
+                try:
+                    return self._alone(seat, use, operation)
+                except _PinWanted as error:
+                    wanted = error
+            try:
+                return self._with_person(seat, use, wanted, operation)
+            finally:
+                question.asked += 1
+
+    def _alone(self, seat: Seat, use: PinUse, operation: Job[T]) -> T:
+        """Do ``operation`` without a person.
+
+        Raises:
+            _PinWanted: one must be asked.
+        """
         if not use.always:
             try:
                 return seat.run(operation)
             except NotAuthenticated:
                 pass
-        try:
-            return seat.run(lambda driver: self._with_remembered(driver, seat, use, operation))
-        except _PinWanted as error:
-            wanted = error
-        return self._with_person(seat, use, wanted, operation)
+        return seat.run(lambda driver: self._with_remembered(driver, seat, use, operation))
 
     def verify(self, seat: Seat, pin_id: int, pin: Pin) -> None:
         """Present ``pin``, which has just been given, once; remember it if it is right and may be remembered.

@@ -16,6 +16,7 @@ Source: Microsoft, "Smart Card Architecture", container specification levels and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -266,19 +267,24 @@ class NameLeases:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._holders: dict[tuple[bytes, str], int] = {}
         self._over: dict[bytes, list[str]] = {}
 
     def issue(self, card: Card, name: str) -> Lease:
         """A context tells the name ``name``, which was made for it."""
         key = (card.card_id, name.lower())
-        if not card.identity.has_stable_names:
-            self._holders.setdefault(key, 0)
-        return self.join(card, name)
+        with self._lock:
+            if not card.identity.has_stable_names:
+                self._holders.setdefault(key, 0)
+            return self._join(key)
 
     def join(self, card: Card, name: str) -> Lease:
         """A context was opened by ``name`` and will tell it; nothing, unless another context has made it."""
-        key = (card.card_id, name.lower())
+        with self._lock:
+            return self._join((card.card_id, name.lower()))
+
+    def _join(self, key: tuple[bytes, str]) -> Lease:
         if key not in self._holders:
             return Lease(None)
         self._holders[key] += 1
@@ -287,20 +293,23 @@ class NameLeases:
     def drop(self, card: Card, names: Sequence[str]) -> None:
         """These names were made, and told to nobody."""
         if names and not card.identity.has_stable_names:
-            self._end(card.card_id, names)
+            with self._lock:
+                self._end(card.card_id, names)
 
     def _give_back(self, key: tuple[bytes, str]) -> None:
-        self._holders[key] -= 1
-        if self._holders[key] <= 0:
-            del self._holders[key]
-            self._end(key[0], [key[1]])
+        with self._lock:
+            self._holders[key] -= 1
+            if self._holders[key] <= 0:
+                del self._holders[key]
+                self._end(key[0], [key[1]])
 
     def _end(self, card_id: bytes, names: Sequence[str]) -> None:
         self._over[card_id] = [*self._over.get(card_id, []), *names][-MAX_NAMES:]
 
     def sweep(self, card: Card) -> None:
         """Have ``card`` forget the names that nobody holds any more."""
-        over = self._over.pop(card.card_id, ())
+        with self._lock:
+            over = self._over.pop(card.card_id, ())
         if not over:
             return
 

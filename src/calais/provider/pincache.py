@@ -152,8 +152,8 @@ class PinCache:
 
     def forget_card(self, card_id: bytes) -> None:
         """Forget every PIN of one card, whoever remembers it."""
-        for key in [key for key in self._memory.entries if key[1][0] == card_id]:
-            del self._memory.entries[key]
+        for key in [key for key in list(self._memory.entries) if key[1][0] == card_id]:
+            self._memory.entries.pop(key, None)
 
     def clear(self) -> None:
         """Forget every PIN, whoever remembers it."""

@@ -8,9 +8,10 @@ Source: CryptAcquireContext (wincrypt.h); Microsoft, "Smart Card Architecture", 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from calais.minidriver.memo import MAX_NAMES
@@ -201,24 +202,32 @@ class CardContext(CspContext):
             self.card = self.card.seen_by(self.caller)
 
 
-@dataclass
 class Leases:
     """The names that a context has told (see ``choosing.NameLeases``)."""
 
-    held: list[Lease] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._most = MAX_NAMES
+        self.held: list[Lease] = []
 
     def hold(self, lease: Lease) -> None:
         """Take on a name; of very many the oldest is given back, as the card's memory gives it up, too."""
         if lease.is_live:
-            self.held.append(lease)
-        if len(self.held) > MAX_NAMES:
-            self.held.pop(0).close()
+            with self._lock:
+                self.held.append(lease)
+        self._keep(self._most)
 
     def close(self) -> None:
-        """Give them back."""
-        for lease in self.held:
+        """Give them back, and every one that is told from now on."""
+        self._most = 0
+        self._keep(0)
+
+    def _keep(self, most: int) -> None:
+        with self._lock:
+            over = max(len(self.held) - most, 0)
+            surplus, self.held = self.held[:over], self.held[over:]
+        for lease in surplus:
             lease.close()
-        self.held.clear()
 
 
 def acquire(

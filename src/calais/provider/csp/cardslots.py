@@ -64,12 +64,16 @@ class CardSlots:
         self._check_flags(flags)
         if self._sizes is not None:
             bits = self._sizes.bits(bits, 0)
-        return self._adopt(containeradmin.generate(self.current(), key_spec, bits))
+        before = self.current()
+        changes = self._changes
+        return self._adopt(containeradmin.generate(before, key_spec, bits), changes)
 
     def import_private(self, key: rsa.RSAPrivateKey, key_spec: int, flags: int) -> CardRsaKey:
         """Put a key into the container. Errors as ``generate``, and ``NTE_PERM`` by policy."""
         self._check_flags(flags)
-        return self._adopt(containeradmin.import_key(self.current(), key, key_spec, bound=self._bound))
+        before = self.current()
+        changes = self._changes
+        return self._adopt(containeradmin.import_key(before, key, key_spec, bound=self._bound), changes)
 
     def seen_by(self, caller: Caller) -> None:
         """From now on this is who wants the keys."""
@@ -112,9 +116,10 @@ class CardSlots:
                 container.card.run(lambda driver: _require(driver, container))
             return None
 
-    def _adopt(self, container: Container) -> CardRsaKey:
+    def _adopt(self, container: Container, changes: int) -> CardRsaKey:
+        """Go on with ``container``; whoever else has changed the card since ``changes`` makes us look again."""
         self._replace(container)
-        self._changes = container.card.container_changes
+        self._changes = changes + 1
         public_key = container.key.public_key()
         if not isinstance(public_key, rsa.RSAPublicKey):
             raise WinError.of(Code.NTE_BAD_KEY, "the card has made a key of another kind")

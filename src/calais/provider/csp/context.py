@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from calais.minidriver.padding import DecryptionPadding
 from calais.provider.caller import Caller, Face
 from calais.provider.csp.providers import Provider
+from calais.provider.lifetime import Lifetime
 from calais.win.codes import Code
 from calais.win.errors import WinError
 from calais.win.flags import AT_KEYEXCHANGE, CRYPT_MACHINE_KEYSET, CRYPT_SILENT, CRYPT_VERIFYCONTEXT
@@ -144,7 +145,7 @@ class CspContext:
         self.guard = guard
         self.cursors: dict[int, Iterator[object]] = {}
         self._on_close = on_close
-        self._references = 1
+        self._life = Lifetime()
 
     def __repr__(self) -> str:
         return f"<CspContext of {self.provider.name}{'' if self.is_open else ' (closed)'}>"
@@ -158,7 +159,7 @@ class CspContext:
     @property
     def is_open(self) -> bool:
         """Whether there are references left."""
-        return self._references > 0
+        return not self._life.is_over
 
     @property
     def closed(self) -> bool:
@@ -190,17 +191,20 @@ class CspContext:
         """That of the key in its container; AT_KEYEXCHANGE without one."""
         return self.container.key_spec if self.container else AT_KEYEXCHANGE
 
-    def retain(self) -> None:
-        """One reference more."""
-        self._references += 1
+    def retain(self) -> bool:
+        """One reference more; ``False`` when it has been closed meanwhile."""
+        return self._life.join()
+
+    def release(self) -> bool:
+        """Give a reference back; with the last one its keys and hashes are dead. ``False``: it was closed already."""
+        left = self._life.leave()
+        if left == 0 and self._on_close:
+            self._on_close()
+        return left is not None
 
     def close(self) -> None:
-        """Give a reference back; with the last one its keys and hashes are dead. Closed already: nothing."""
-        if not self.is_open:
-            return
-        self._references -= 1
-        if not self._references and self._on_close:
-            self._on_close()
+        """As ``release``; closed already: nothing."""
+        self.release()
 
     def change_caller(self, *, window: int | None = None, text: str | None = None) -> None:
         """Change what prompts are told; what is ``None`` stays."""
@@ -219,7 +223,7 @@ class _Handle(Generic[T]):
     def __init__(self, context: CspContext, thing: T) -> None:
         self.context = context
         self._thing = thing
-        self._destroyed = False
+        self._life = Lifetime()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._thing!r}{'' if self.is_open else ' (closed)'}>"
@@ -233,11 +237,15 @@ class _Handle(Generic[T]):
     @property
     def is_open(self) -> bool:
         """Whether it can be used."""
-        return not self._destroyed and self.context.is_open
+        return not self._life.is_over and self.context.is_open
+
+    def destroy(self) -> bool:
+        """Destroy the handle; a key on a card stays there. ``False``: it was destroyed already."""
+        return self._life.leave() is not None
 
     def close(self) -> None:
-        """Destroy the handle; a key on a card stays there. A second time does nothing."""
-        self._destroyed = True
+        """As ``destroy``; a second time does nothing."""
+        self.destroy()
 
 
 class CspKey(_Handle["RsaKey | SessionKey"]):
@@ -274,7 +282,12 @@ def provider_of(handle: object, codes: Codes) -> CspContext:
     """
     if isinstance(handle, CspContext) and handle.is_open:
         return handle
-    raise WinError.of(codes.provider, "this is no open provider handle")
+    raise bad_provider(codes)
+
+
+def bad_provider(codes: Codes) -> WinError:
+    """The error for what is no provider handle, or no longer."""
+    return WinError.of(codes.provider, "this is no open provider handle")
 
 
 def key_of(handle: object, codes: Codes, context: CspContext | None = None) -> CspKey:
@@ -284,10 +297,15 @@ def key_of(handle: object, codes: Codes, context: CspContext | None = None) -> C
         WinError: the face's code: destroyed, its provider released, or no key; ``NTE_BAD_KEY`` of another provider.
     """
     if not isinstance(handle, CspKey) or not handle.is_open:
-        raise WinError.of(codes.key, "this is no open key handle")
+        raise bad_key(codes)
     if context is not None and handle.context is not context:
         raise WinError.of(Code.NTE_BAD_KEY, "the key belongs to another provider handle")
     return handle
+
+
+def bad_key(codes: Codes) -> WinError:
+    """The error for what is no key handle, or no longer."""
+    return WinError.of(codes.key, "this is no open key handle")
 
 
 def hash_of(handle: object, codes: Codes, context: CspContext | None = None) -> CspHash:
@@ -297,7 +315,12 @@ def hash_of(handle: object, codes: Codes, context: CspContext | None = None) -> 
         WinError: as ``key_of``, with the codes for hashes.
     """
     if not isinstance(handle, CspHash) or not handle.is_open:
-        raise WinError.of(codes.hash, "this is no open hash handle")
+        raise bad_hash(codes)
     if context is not None and handle.context is not context:
         raise WinError.of(Code.NTE_BAD_HASH, "the hash belongs to another provider handle")
     return handle
+
+
+def bad_hash(codes: Codes) -> WinError:
+    """The error for what is no hash handle, or no longer."""
+    return WinError.of(codes.hash, "this is no open hash handle")

@@ -106,9 +106,10 @@ def enum_keys(handle: object, scope: object, state: object, given: int) -> tuple
         state = KeyEnumeration(_keys(storage, reader, given))
     if not isinstance(state, KeyEnumeration):
         raise errors.bad_parameter("this is no state of an enumeration")
-    if not state.left:
-        raise WinError.of(Code.NTE_NO_MORE_ITEMS, "there are no more keys")
-    return state.left.pop(0), state
+    try:
+        return state.left.pop(0), state
+    except IndexError:
+        raise WinError.of(Code.NTE_NO_MORE_ITEMS, "there are no more keys") from None
 
 
 def _keys(storage: Storage, reader: str | None, given: int) -> list[NCryptKeyName]:
@@ -199,13 +200,12 @@ def _owner(handle: object) -> Storage | NCryptKey:
 def get_property(handle: object, name: object, given: int) -> Any:  # noqa: ANN401 - a type per property
     """NCryptGetProperty."""
     owner = _owner(handle)
-    wants_parts = name == flags.NCRYPT_SECURITY_DESCR_PROPERTY and isinstance(owner, NCryptKey)
-    parts = properties.SECURITY_PARTS if wants_parts else 0
+    parts = properties.SECURITY_PARTS if name == flags.NCRYPT_SECURITY_DESCR_PROPERTY else 0
     given = checked(given, flags.NCRYPT_PERSIST_ONLY_FLAG | parts)
-    if wants_parts and not given & parts:
-        raise WinError.of(Code.NTE_BAD_FLAGS, "the flags must name parts of the descriptor")
     named = _property(name)
     if isinstance(owner, NCryptKey):
+        if parts and owner.place is None and not given & parts:
+            raise WinError.of(Code.NTE_BAD_FLAGS, "the flags must name parts of the descriptor")
         return properties.get(owner, named, given)
     return providerfacts.get(owner, named, given)
 
@@ -286,9 +286,8 @@ def _imported(storage: Storage, row: BlobRow, told: Parameters, data: bytes, giv
 
 def free_object(handle: object) -> None:
     """NCryptFreeObject."""
-    if not isinstance(handle, NCryptObject) or not handle.is_open:
+    if not isinstance(handle, NCryptObject) or not handle.free():
         raise errors.bad_handle("there is nothing to free")
-    handle.close()
 
 
 def free_buffer(_: object) -> None:

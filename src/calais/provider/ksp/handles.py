@@ -5,6 +5,7 @@ Source: Microsoft, ``NCRYPT_HANDLE``, ``NCryptFreeObject``; ncrypt.h.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
@@ -19,6 +20,7 @@ from calais.provider.container import Container, Key
 from calais.provider.ksp.algorithms import KeyAlgorithm
 from calais.provider.ksp.errors import bad_handle
 from calais.provider.ksp.storage import Storage
+from calais.provider.lifetime import Lifetime
 from calais.win.blobs import PrivateKey, PublicKey
 from calais.win.codes import Code
 from calais.win.errors import WinError
@@ -29,7 +31,7 @@ class NCryptObject:
     """A provider, key or secret; ``with`` and ``close`` free it."""
 
     def __init__(self) -> None:
-        self.is_open = True
+        self._life = Lifetime()
 
     def __enter__(self) -> Self:
         return self
@@ -38,15 +40,25 @@ class NCryptObject:
         self.close()
 
     @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return not self._life.is_over
+
+    @property
     def closed(self) -> bool:
         """Whether it is freed."""
-        return not self.is_open
+        return self._life.is_over
+
+    def free(self) -> bool:
+        """Free it; ``False``: it was freed already."""
+        is_last = self._life.leave() == 0
+        if is_last:
+            self._release()
+        return is_last
 
     def close(self) -> None:
-        """Free it; a second time does nothing."""
-        if self.is_open:
-            self.is_open = False
-            self._release()
+        """As ``free``; a second time does nothing."""
+        self.free()
 
     def _release(self) -> None:
         """What is due once, when it is freed."""
@@ -159,6 +171,7 @@ class NCryptKey(NCryptObject):
         self.draft = draft
         self._material = material
         self._key: Key | None = None
+        self._finishing = threading.Lock()
 
     def __repr__(self) -> str:
         state = " (freed)" if not self.is_open else " (unfinished)" if self.draft else ""
@@ -215,16 +228,17 @@ class NCryptKey(NCryptObject):
         return Caller(Face.CNG, silent=quiet, window=window, text=settings.text or "")
 
     def finish(self, *, silent: bool) -> None:
-        """Make the key.
+        """Make the key, once, however many threads ask for it.
 
         Raises:
             WinError: ``NTE_INVALID_HANDLE``, it is finished; and as its draft.
         """
-        if self.draft is None:
-            raise bad_handle("the key is finished already")
-        self._material = self.draft.finish(self, silent=silent)
-        self.draft = None
-        self.settings.pin = None
+        with self._finishing:
+            if self.draft is None:
+                raise bad_handle("the key is finished already")
+            self._material = self.draft.finish(self, silent=silent)
+            self.draft = None
+            self.settings.pin = None
 
     def _release(self) -> None:
         self.draft = None

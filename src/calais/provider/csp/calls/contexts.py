@@ -12,7 +12,7 @@ from typing import Protocol
 
 from calais.provider.csp import acquire, cardproviders, paramrows, provparams_memory, registered
 from calais.provider.csp.arguments import check_flags, check_reserved, number, octets
-from calais.provider.csp.context import Codes, CspContext, provider_of
+from calais.provider.csp.context import Codes, CspContext, bad_provider, provider_of
 from calais.provider.csp.memorykeys import MemorySlots
 from calais.provider.csp.providers import Provider
 from calais.provider.csp.registered import Settings
@@ -91,7 +91,8 @@ def release(codes: Codes, provider: object, flags: object) -> None:
     """
     context = provider_of(provider, codes)
     with context.guard():
-        context.close()
+        if not context.release():
+            raise bad_provider(codes)
         check_flags(flags)
 
 
@@ -105,7 +106,8 @@ def add_reference(codes: Codes, provider: object, reserved: object, flags: objec
     with context.guard():
         check_flags(flags)
         check_reserved(reserved)
-        context.retain()
+        if not context.retain():
+            raise bad_provider(codes)
 
 
 # --- parameters ---

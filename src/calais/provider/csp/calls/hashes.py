@@ -10,7 +10,7 @@ from calais.provider.csp.algorithms import HashAlgorithm
 from calais.provider.csp.arguments import check_flags, check_reserved, number, octets
 from calais.provider.csp.calls.handles import hash_and_context, optional_key, rsa_of, session_of
 from calais.provider.csp.calls.keys import check_key_spec, slot
-from calais.provider.csp.context import Codes, CspHash, key_of, provider_of
+from calais.provider.csp.context import Codes, CspHash, bad_hash, key_of, provider_of
 from calais.provider.csp.keyparams import permit
 from calais.win.codes import Code
 from calais.win.errors import WinError
@@ -80,7 +80,8 @@ def destroy(codes: Codes, provider: object, hash_: object) -> None:
     """CryptDestroyHash."""
     handle, context = hash_and_context(codes, provider, hash_)
     with context.guard():
-        handle.close()
+        if not handle.destroy():
+            raise bad_hash(codes)
 
 
 def get_param(codes: Codes, provider: object, hash_: object, param: object, flags: object) -> object:

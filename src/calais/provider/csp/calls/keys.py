@@ -9,7 +9,7 @@ from calais.provider.csp import derivation, keyparams, sessionkeys
 from calais.provider.csp.algorithms import SessionAlgorithm
 from calais.provider.csp.arguments import check_flags, check_reserved, number
 from calais.provider.csp.calls.handles import key_and_context, new_key
-from calais.provider.csp.context import Codes, CspContext, CspKey, RsaKey, hash_of, provider_of
+from calais.provider.csp.context import Codes, CspContext, CspKey, RsaKey, bad_key, hash_of, provider_of
 from calais.provider.csp.keyblobs import SPEC_OF_ALG
 from calais.provider.csp.providers import SESSION_FLAGS
 from calais.provider.csp.sessionkeys import SessionKey
@@ -109,7 +109,8 @@ def destroy(codes: Codes, provider: object, key: object) -> None:
     """CryptDestroyKey; a key on a card stays there."""
     handle, context = key_and_context(codes, provider, key)
     with context.guard():
-        handle.close()
+        if not handle.destroy():
+            raise bad_key(codes)
 
 
 def duplicate(codes: Codes, provider: object, key: object, reserved: object, flags: object) -> CspKey:
