@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,6 +19,7 @@ from calais.provider.broker import PinBroker
 from calais.provider.cache import may_be_kept, mode_of
 from calais.provider.card import Card, Desk
 from calais.provider.choosing import Choosing
+from calais.provider.csp import registered
 from calais.provider.csp.lasterror import LastErrors
 from calais.provider.open import CardKeys
 from calais.provider.pinrules import PinRules
@@ -367,7 +369,15 @@ class System:
         rules = Rules(expired=self.policy.propagation_expired)
         cards = [self.card(reader)] if reader is not None else self._readable()
         with self.store("My") as store:
-            return [outcome for card in cards for outcome in propagate(card, store, rules, self.clock.now())]
+            return [
+                outcome
+                for card in cards
+                for outcome in propagate(card, store, replace(rules, csp=self._csp_of(card)), self.clock.now())
+            ]
+
+    def _csp_of(self, card: Card) -> str:
+        """The provider for CryptoAPI that the card database names for ``card``."""
+        return registered.for_cards(self.card_service.discovery.crypto_provider(card.atr))
 
     def propagate_roots(self) -> list[RootStep]:
         """Bring the root certificates of the inserted cards into the machine's ``SmartCardRoot`` store, and take those

@@ -9,15 +9,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from people import PIN, card, key_of, rsa_card
+from cspdesk import BASE
+from people import PIN, card, key_of, rsa_card, sign_with
 from pivdesk import certificate
 
 from calais.store.objects import CertificateStore
 from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
 from calais.win.flags.crypt32 import PropId, StoreLocationId
-from calais.win.structs import SmartCardRootInfo
+from calais.win.structs import CryptKeyProvInfo, SmartCardRootInfo
 from calais.winapi.advapi32 import (
     CRYPT_DEFAULT_CONTAINER_OPTIONAL,
+    PP_NAME,
     PP_ROOT_CERTSTORE,
     PP_SMARTCARD_GUID,
     CryptAcquireContext,
@@ -34,6 +36,14 @@ from calais.winapi.crypt32 import (
     CertEnumCertificatesInStore,
     CertOpenStore,
     CertOpenSystemStore,
+    CryptAcquireCertificatePrivateKey,
+)
+from calais.winapi.winscard import (
+    SCARD_PROVIDER_CSP,
+    SCARD_SCOPE_USER,
+    SCardEstablishContext,
+    SCardIntroduceCardType,
+    SCardSetCardTypeProviderName,
 )
 
 
@@ -125,6 +135,42 @@ def test_a_link_names_no_reader_and_invents_no_friendly_name(system):
         (entry,) = store
         assert "\\" not in entry.key_prov_info.container_name
         assert entry.get(PropId.FRIENDLY_NAME) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "linked"),
+    [
+        ("personal csp", "Personal CSP"),
+        (BASE, BASE),
+        ("Somebody's CSP", BASE),
+        ("Microsoft Enhanced RSA and AES Cryptographic Provider", BASE),
+    ],
+)
+def test_the_link_names_the_provider_that_the_card_database_has_for_the_card(system, named, linked):
+    made = rsa_card(0x9A)
+    with SCardEstablishContext(SCARD_SCOPE_USER) as context:
+        SCardIntroduceCardType(context, "Ours", pbAtr=made.atr)
+        SCardSetCardTypeProviderName(context, "Ours", SCARD_PROVIDER_CSP, named)
+    system.insert(made)
+    (outcome,) = system.propagate()
+    assert link_of(outcome) == CryptKeyProvInfo(system.card().containers[0].name, linked, 1, 1, key_spec=1)
+    with CryptAcquireCertificatePrivateKey(outcome.certificate).handle as handle:
+        assert CryptGetProvParam(handle, PP_NAME) == linked
+        assert sign_with(handle)
+    assert [outcome.action for outcome in system.propagate()] == ["unchanged"]
+
+
+def test_without_an_entry_for_its_atr_the_link_names_the_base_csp(system):
+    with SCardEstablishContext(SCARD_SCOPE_USER) as context:
+        SCardIntroduceCardType(context, "Another", pbAtr=bytes.fromhex("3B00"))
+        SCardSetCardTypeProviderName(context, "Another", SCARD_PROVIDER_CSP, "Personal CSP")
+    system.insert(rsa_card(0x9A))
+    (outcome,) = system.propagate()
+    assert link_of(outcome).prov_name == BASE
+
+
+def link_of(outcome):
+    return outcome.certificate.get(PropId.KEY_PROV_INFO)
 
 
 # --- roots ---

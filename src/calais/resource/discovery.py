@@ -29,6 +29,7 @@ from calais.resource.slots import Port
 from calais.store.api import Settings
 from calais.transport.base import Channel
 from calais.win.errors import SharingViolation, WinError
+from calais.win.flags import SCARD_PROVIDER_CSP
 
 ATR_KIND = "atr"
 PATIENCE_S = 2.0  # for a card that others use
@@ -173,6 +174,16 @@ class Discovery:
         if module is None:
             return None
         return BUILT_IN if module.casefold() == CLASS_MODULE else driver_named(module)
+
+    def crypto_provider(self, atr: bytes) -> str:
+        """The provider for CryptoAPI that the first entry with this ATR names, or ""."""
+        if self._database.is_known_to_be_empty:
+            return ""
+        try:
+            entries = self._database.matching(atr)
+        except WinError:
+            return ""  # a store that cannot be read keeps no card from working
+        return entries[0].providers.get(SCARD_PROVIDER_CSP, "") if entries else ""
 
 
 Send = Callable[[Command], int]  # gives the status word

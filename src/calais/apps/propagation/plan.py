@@ -1,8 +1,8 @@
 """What to do with each certificate of a card. Pure: the card, the store, the policy and the time are arguments.
 
 Every certificate goes into the current user's ``My`` store, with the link to its key: container name, provider, key
-spec, and the flag that lets programs keep the handle. RSA keys are linked through the Base CSP, others through the key
-storage provider, because CryptoAPI has no other keys. What is there already and says the same is not written again.
+spec, and the flag that lets programs keep the handle. RSA keys are linked through the card's provider for CryptoAPI,
+others through the key storage provider, because CryptoAPI has no other keys. What is there already and says the same is not written again.
 
 Source: Microsoft, "Certificate propagation service" (what is propagated, replace and inherit);
 CRYPT_KEY_PROV_INFO (wincrypt.h).
@@ -64,9 +64,14 @@ class OnCard:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The part of the policy that counts here: ``expired``: certificates outside their validity go in, too."""
+    """What is to be kept to.
+
+    ``expired``: certificates outside their validity go in, too, by policy; ``csp``: the provider for CryptoAPI that the
+    links name, as the card database has it for the card.
+    """
 
     expired: bool = True
+    csp: str = MS_SCARD_PROV
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def _step(item: OnCard, known: Known | None, rules: Rules, now: datetime) -> Ste
     outside = _outside_validity(item, now)
     if outside and not rules.expired:
         return Step(Action.FILTERED, item, f"{outside}; propagation.expired is off")
-    properties = wanted_properties(item)
+    properties = wanted_properties(item, rules.csp)
     if known is None:
         return Step(Action.ADDED, item, outside or "new in the store", properties)
     changed = [_PARTS[prop_id] for prop_id, value in properties.items() if known.get(prop_id) != value]
@@ -117,19 +122,19 @@ _PARTS: dict[int, str] = {
 }
 
 
-def wanted_properties(item: OnCard) -> dict[int, object]:
+def wanted_properties(item: OnCard, csp: str = MS_SCARD_PROV) -> dict[int, object]:
     """The properties that the store shall have for ``item``, id to value."""
-    properties: dict[int, object] = {PropId.KEY_PROV_INFO: link_of(item), PropId.SMART_CARD_READER: item.reader}
+    properties: dict[int, object] = {PropId.KEY_PROV_INFO: link_of(item, csp), PropId.SMART_CARD_READER: item.reader}
     if item.pin is not None:
         properties |= {PropId.SCARD_PIN_ID: item.pin_id, PropId.SCARD_PIN_INFO: item.pin}
     return properties
 
 
-def link_of(item: OnCard) -> CryptKeyProvInfo:
-    """The link to the key of ``item``."""
+def link_of(item: OnCard, csp: str = MS_SCARD_PROV) -> CryptKeyProvInfo:
+    """The link to the key of ``item``, for CryptoAPI through the provider ``csp``."""
     flags = CERT_SET_KEY_PROV_HANDLE_PROP_ID
     if item.is_rsa:
-        return CryptKeyProvInfo(item.container, MS_SCARD_PROV, PROV_RSA_FULL, flags, key_spec=item.key_spec)
+        return CryptKeyProvInfo(item.container, csp, PROV_RSA_FULL, flags, key_spec=item.key_spec)
     return CryptKeyProvInfo(item.container, MS_SMART_CARD_KEY_STORAGE_PROVIDER, 0, flags)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from calais.provider.csp.providers import DEFAULTS, ENHANCED, OLD_NAMES, PROVIDERS, TYPE_NAMES, Provider
+from calais.provider.csp.providers import BASE, DEFAULTS, ENHANCED, OLD_NAMES, PROVIDERS, TYPE_NAMES, Provider
 from calais.win.codes import Code
 from calais.win.errors import WinError
 from calais.win.flags import CRYPT_MACHINE_DEFAULT, CRYPT_USER_DEFAULT
@@ -73,6 +73,12 @@ def by_name(name: object) -> Registered:
         known = ", ".join(row.name for row in PROVIDERS)
         raise WinError.of(Code.NTE_KEYSET_NOT_DEF, f"there is no provider {name!r}", next_step=f"there are: {known}")
     return found
+
+
+def for_cards(name: str) -> str:
+    """``name`` as its provider spells it, if that has containers on cards; else that of the Base CSP."""
+    found = _BY_NAME.get(name.casefold())
+    return found.name if found is not None and found.provider.on_cards else BASE.name
 
 
 def by_name_and_type(name: object, prov_type: int) -> Registered:
