@@ -6,7 +6,7 @@ import functools
 import struct
 
 import pytest
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from calais import WinError
@@ -115,3 +115,29 @@ def private_blob(key, algid=0xA400):
 
 def plain_blob(algid, key):
     return struct.pack("<BBHII", 8, 2, 0, algid, len(key)) + key
+
+
+def cng_public_blob(key=None):
+    numbers = (key or rsa_key()).public_key().public_numbers()
+    return struct.pack("<4sIIIII", b"RSA1", 2048, 3, 256, 0, 0) + b"\1\0\1" + numbers.n.to_bytes(256)
+
+
+def cng_private_blob(key, *, full=False):
+    n = key.private_numbers()
+    head = struct.pack("<4sIIIII", b"RSA3" if full else b"RSA2", 2048, 3, 256, 128, 128) + b"\1\0\1"
+    body = n.public_numbers.n.to_bytes(256) + n.p.to_bytes(128) + n.q.to_bytes(128)
+    rest = b"".join(v.to_bytes(128) for v in (n.dmp1, n.dmq1, n.iqmp)) + n.d.to_bytes(256)
+    return head + body + (rest if full else b"")
+
+
+def ecc_blob(key, magic, *, private=False):
+    size = (key.curve.key_size + 7) // 8
+    numbers = key.private_numbers()
+    parts = [numbers.public_numbers.x, numbers.public_numbers.y] + [numbers.private_value] * private
+    return struct.pack("<4sI", magic, size) + b"".join(part.to_bytes(size) for part in parts)
+
+
+def pkcs8(key):
+    return key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
