@@ -14,7 +14,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.utils import CryptographyDeprecationWarning
 
 from calais.win.codes import Code
 from calais.win.errors import BadData
@@ -39,8 +38,8 @@ def load_certificate(der: bytes) -> x509.Certificate:
     """
     try:
         with warnings.catch_warnings():
-            # Odd serial numbers and time zones are the issuer's business, and no reason to print anything.
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            # Odd serial numbers, time zones and long names are the issuer's business, and no reason to print anything.
+            warnings.simplefilter("ignore", UserWarning)
             certificate = x509.load_der_x509_certificate(der)
             _touch(certificate)
     except UNREADABLE as error:
