@@ -103,14 +103,24 @@ def facts(view: CardView, slot: spec.Slot, certificate: SlotCertificate | None) 
     return made
 
 
+def tells_of_keys(view: CardView) -> bool:
+    """Whether the card may tell about its keys (Yubico): it has not refused to."""
+    return not view.memo.facts.get(_METADATA_ABSENT)
+
+
+def note_silence(view: CardView) -> None:
+    """The card does not tell about its keys."""
+    view.memo.facts[_METADATA_ABSENT] = True
+
+
 def ask_card(view: CardView, slot: spec.Slot) -> KeyFacts | None:
     """Ask the card about the key of ``slot`` (Yubico); one exchange, none when this card is known not to tell."""
-    if view.memo.facts.get(_METADATA_ABSENT):
+    if not tells_of_keys(view):
         return None
     try:
         told = edge_yubico.metadata(view.tx, slot.ref)
     except Unsupported:
-        view.memo.facts[_METADATA_ABSENT] = True
+        note_silence(view)
         return None
     except (NotFound, BadData):
         return None
@@ -183,7 +193,7 @@ def _found_in(view: CardView, slot: spec.Slot, kept: KeptMap, *, probe_keys: boo
 
 def _believed(view: CardView, record: MapRecord | None) -> bool:
     """Whether a container is taken to exist because the map says so: it waits for its key, or the card cannot tell."""
-    return record is not None and (not record.key_size_bits or bool(view.memo.facts.get(_METADATA_ABSENT)))
+    return record is not None and (not record.key_size_bits or not tells_of_keys(view))
 
 
 def _looked_at(view: CardView, kept: KeptMap) -> list[spec.Slot]:

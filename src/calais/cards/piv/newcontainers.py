@@ -2,7 +2,7 @@
 
 A PIV card has fixed slots and names of its own for them. A new container takes the slot whose name it asks for, else
 the first that is free: 9A, 9D, 82 to 95 for exchange keys, 9C for signature keys; 9E, whose key wants no PIN, only by
-its name. A name that is not the slot's own is kept in the container map (see ``keptmap``), where the card takes one.
+its name. A slot whose key cannot be excluded is not free (see ``vacancy``). A name that is not the slot's own is kept in the container map (see ``keptmap``), where the card takes one.
 
 Changes want the management key, which programs do not have. Where the card keeps it for its user (Yubico: in the
 Printed Information, read with the PIN), or says that it is still the one it was delivered with, it is used; any other
@@ -14,8 +14,9 @@ Source: SP 800-73-4 part 1, table 4b; Yubico, ``ykpiv.h`` and "PIN-protected man
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
-from calais.cards.piv import edge, edge_yubico, keptmap, listing, pins, spec, writing
+from calais.cards.piv import edge, edge_yubico, keptmap, listing, pins, spec, vacancy, writing
 from calais.cards.piv.containermap import MapRecord
 from calais.cards.piv.view import CardView
 from calais.iso7816 import tlv
@@ -56,7 +57,10 @@ def new_container(view: CardView, name: str | None) -> ContainerEntry:
     taken = {entry.index: entry.name.casefold() for entry in listing.containers(view, probe_keys=True)}
     if name is not None and name.casefold() in taken.values():
         raise WinError.of(Code.NTE_EXISTS, f"the card has a container {name!r} already")
-    slot = _own_slot(view, name) or next(_free_slots(view, AT_KEYEXCHANGE), None) or _full()
+    own_slot = _own_slot(view, name)
+    if own_slot is not None:
+        _refuse_hidden_key(view, own_slot)
+    slot = own_slot or next(_free_slots(view, AT_KEYEXCHANGE), None) or _full()
     own = listing.container_name(view, slot)
     made = own if name is None or name.casefold() == own.casefold() else name
     try:
@@ -69,6 +73,23 @@ def new_container(view: CardView, name: str | None) -> ContainerEntry:
     return listing.waiting(slot, made)
 
 
+def _is_waiting(view: CardView, slot: spec.Slot) -> bool:
+    """Whether, as far as is known, ``slot`` has neither key nor certificate."""
+    try:
+        entry = listing.container(view, listing.INDEX_OF[slot.ref])
+    except NotFound:
+        return True
+    return not entry.algorithm and not entry.has_certificate
+
+
+def _refuse_hidden_key(view: CardView, slot: spec.Slot) -> None:
+    """Raise when the card may have a key in ``slot`` that it does not show: making one there would destroy it."""
+    if not vacancy.is_vacant(view, slot):
+        detail = f"slot {slot.name} has a key without certificate, or the card does not say that it has none"
+        step = f"to make another key over it: calais key generate {slot.name}"
+        raise WinError.of(Code.NTE_EXISTS, detail, next_step=step)
+
+
 def _own_slot(view: CardView, name: str | None) -> spec.Slot | None:
     """The free slot that is called ``name`` by the card itself."""
     if name is None or not listing.has_stable_names(view):
@@ -78,11 +99,11 @@ def _own_slot(view: CardView, name: str | None) -> spec.Slot | None:
 
 
 def _free_slots(view: CardView, key_spec: int) -> Iterator[spec.Slot]:
-    """The slots for ``key_spec`` that have neither key nor certificate nor record, as far as the card can tell."""
+    """The slots for ``key_spec`` that surely have neither key nor certificate nor record."""
     taken = {entry.index for entry in listing.containers(view, probe_keys=True)}
     for index, slot in enumerate(spec.SLOTS):
         fits = listing.key_spec_of(slot) == key_spec and slot.ref != spec.REF_CARD_AUTH
-        if fits and index not in taken and view.certificate(slot) is None and listing.ask_card(view, slot) is None:
+        if fits and index not in taken and view.certificate(slot) is None and vacancy.is_vacant(view, slot):
             yield slot
 
 
@@ -91,7 +112,7 @@ def _full() -> spec.Slot:
 
 
 def _own_names_only(view: CardView) -> WinError:
-    free = ", ".join(listing.container_name(view, slot) for slot in list(_free_slots(view, AT_KEYEXCHANGE))[:3])
+    free = ", ".join(listing.container_name(view, slot) for slot in islice(_free_slots(view, AT_KEYEXCHANGE), 3))
     detail = "the card gives its containers names of its own, and cannot keep this one"
     return WinError.of(Code.NTE_BAD_KEYSET_PARAM, detail, next_step=f"give no name, or one of: {free}")
 
@@ -105,7 +126,11 @@ def fitting(view: CardView, index: int, purpose: KeyPurpose) -> int:
     """
     slot = writing.writable_slot(view, index)
     wanted = _KEY_SPEC_OF.get(purpose)
-    if wanted is None or wanted == listing.key_spec_of(slot):
+    if wanted is None:
+        return index
+    if wanted == listing.key_spec_of(slot):
+        if _is_waiting(view, slot):
+            _refuse_hidden_key(view, slot)
         return index
     if view.certificate(slot) is not None or listing.ask_card(view, slot) is not None:
         raise BadParameter(detail="the purpose of a PIV key is that of its slot")
