@@ -193,7 +193,7 @@ class CardMemo:
     that was last proved; ``objects``: by tag or name; ``keys``: facts about keys, by key reference; ``names``: container
     names made by enumeration, to their index; ``facts``: anything else a driver keeps for one identity;
     ``pin_changes``: PIN changes and unblocks made through this memo; ``container_changes``: the same of keys and
-    containers; ``mark`` and ``atr``: as in ``KeptCard``;
+    containers; ``kind``, ``mark`` and ``atr``: ``driver``, ``mark`` and ``atr`` of a ``KeptCard``;
     ``recalled``: something of this card was waiting on the ``shelf``; ``clock``: seconds since 1970.
     """
 
@@ -207,6 +207,7 @@ class CardMemo:
     facts: dict[str, Any] = field(default_factory=dict)
     pin_changes: int = 0
     container_changes: int = 0
+    kind: str = ""
     mark: bytes = b""
     atr: bytes = b""
     recalled: bool = False
@@ -221,7 +222,7 @@ class CardMemo:
         """Forget the card that was here for the one with ``mark``; what was kept of that one by driver ``kind``."""
         driver = self.driver
         self.forget()
-        self.driver, self.mark, self.atr = driver, mark, atr
+        self.driver, self.kind, self.mark, self.atr = driver, kind, mark, atr
         kept = self.shelf.recall(kind, mark, atr) if self.shelf else None
         self.recalled = kept is not None
         return kept
@@ -236,7 +237,9 @@ class CardMemo:
         self.keys, self.names = {}, {}
 
     def forget_data(self) -> None:
-        """Drop what was read from the card, but not the names that its containers were given."""
+        """Drop what was read from the card, also what waits on the shelf, but not the names of its containers."""
+        if self.shelf is not None and self.mark:
+            self.shelf.drop(self.kind, self.mark, self.atr)
         kept = self.driver, self.names, self.pin_changes, self.container_changes
         self.forget()
         self.driver, self.names, self.pin_changes, self.container_changes = kept
