@@ -95,6 +95,22 @@ def test_a_default_length_that_the_card_lacks_is_said_with_those_it_has_and_chan
         api.CryptGenKey(handle, 1, 1024 << 16)  # a length that is named counts alone
 
 
+@pytest.mark.parametrize("bits", [0, 100, 0xFFFFFFFF])
+def test_a_default_that_is_no_length_makes_no_keys_anywhere(bits):
+    with opened({"DefaultPrivateKeyLenBits": bits}) as system:
+        with acquire(None, api.CRYPT_VERIFYCONTEXT) as handle, fails(Code.NTE_BAD_LEN):
+            api.CryptGenKey(handle, 1)
+        with acquire("new", NEW) as handle, fails(Code.NTE_BAD_LEN):
+            api.CryptGenKey(handle, 1)
+        with (
+            NCryptOpenStorageProvider(MS_SMART_CARD_KEY_STORAGE_PROVIDER) as provider,
+            NCryptCreatePersistedKey(provider, "RSA", "newer") as key,
+            fails(Code.NTE_NOT_SUPPORTED),
+        ):
+            NCryptFinalizeKey(key)
+        assert [each.name for each in system.card().containers] == ["new"]
+
+
 def test_the_personal_csp_has_a_default_length_of_its_own():
     with opened({"DefaultPrivateKeyLenBits": 1024}), acquire("new", NEW, provider=PERSONAL) as handle:
         key = api.CryptGenKey(handle, 1, api.CRYPT_USER_PROTECTED)

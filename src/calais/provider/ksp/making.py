@@ -197,6 +197,8 @@ class NewOnCard:
         bits = key.settings.length or key.storage.system.policy.default_key_length_bits
         if key.place is None:
             raise errors.bad_handle("this key is on no card")
+        if not bits:
+            raise errors.not_supported("DefaultPrivateKeyLenBits is 0, and nobody has given a length")
         check_generation(key.place.card, key.algorithm, key.place.key_spec, bits)
         order = containeradmin.new_key_order(key.place.card, order_name(key.algorithm, bits))
         return _made(key, order, silent=silent)
