@@ -105,7 +105,7 @@ def _opened(data: object, password: object, *, with_keys: bool) -> Opened:
 # --- import -----------------------------------------------------------------------------------------------------------
 
 
-def import_store(data: object, password: object, given: int, system: System) -> Store:
+def import_store(data: object, password: object, given: object, system: System) -> Store:
     """PFXImportCertStore: a memory store with the certificates, linked to where their keys went.
 
     Args:
@@ -121,8 +121,8 @@ def import_store(data: object, password: object, given: int, system: System) -> 
         WinError: ERROR_INVALID_PASSWORD; NTE_NOT_SUPPORTED, a kind of key that nothing here has; what the card says.
             Nothing is left half imported.
     """
-    if given & ~_IMPORT_FLAGS:
-        raise BadParameter(Code.ERROR_INVALID_PARAMETER, f"flags 0x{given & ~_IMPORT_FLAGS:X} are not for an import")
+    if not isinstance(given, int) or given & ~_IMPORT_FLAGS:
+        raise BadParameter(Code.ERROR_INVALID_PARAMETER, f"{given!r} are no flags for an import")
     opened = _opened(data, password, with_keys=not given & flags.PKCS12_ONLY_CERTIFICATES)
     keys = [_Incoming.of(key, opened) for key in opened.keys]
     with ExitStack() as undo:
@@ -292,7 +292,7 @@ def _provider_for(key: _Incoming, given: int) -> _Named:
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
-def export_store(handle: object, password: object, para: object, given: int) -> bytes:
+def export_store(handle: object, password: object, para: object, given: object) -> bytes:
     """PFXExportCertStoreEx: the certificates of a store, in the order they were added, and keys if they may go.
 
     Args:
@@ -308,7 +308,7 @@ def export_store(handle: object, password: object, para: object, given: int) -> 
         BadData: CRYPT_E_ASN1_BADTAG, a certificate is too odd for this format.
     """
     store = store_of(handle)
-    if given & ~_EXPORT_FLAGS or para is not None or not isinstance(password, str | None):
+    if not isinstance(given, int) or given & ~_EXPORT_FLAGS or para is not None or not isinstance(password, str | None):
         raise BadParameter(Code.ERROR_INVALID_PARAMETER, "there is no such way to export a store")
     entries = [_entry(element, given) for element in _elements(store)]
     return pkcs12.build_pfx(entries[::-1], password)

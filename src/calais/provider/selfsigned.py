@@ -39,7 +39,7 @@ from calais.provider.ksp.handles import KeySettings, NCryptKey
 from calais.provider.ksp.making import Wanted
 from calais.provider.ksp.storage import CARD, Storage
 from calais.provider.names import PREFIX, check_ksp
-from calais.store import names, signatures
+from calais.store import arguments, names, signatures
 from calais.store.coding import structures
 from calais.store.model import CertificateContext
 from calais.store.stores import EMPTY
@@ -118,7 +118,7 @@ def create(handle: object, link: object, wish: Wish, system: System) -> Certific
 
 
 def _checked(wish: Wish) -> Request:
-    if wish.flags & ~(NO_SIGN | NO_KEY_INFO):
+    if arguments.number(wish.flags) & ~(NO_SIGN | NO_KEY_INFO):
         raise BadParameter(Code.E_INVALIDARG, "these flags are not for self-signed certificates")
     by = None if wish.algorithm is None else signatures.complete(signatures.identifier(wish.algorithm))
     begin = datetime.now(UTC) if wish.start is None else _moment(wish.start)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from calais.store import ber, certificate, crl, der, files, pkcs7, pkcs12, serialized, sniffing
+from calais.store import arguments, ber, certificate, crl, der, files, pkcs7, pkcs12, serialized, sniffing
 from calais.store.api import CERTIFICATE, CRL
 from calais.store.coding import binary
 from calais.store.items import Item
@@ -70,7 +70,7 @@ def query(object_type: int, given: object, contents: int, formats: int) -> Query
         BadParameter: E_INVALIDARG, nothing given, or nothing expected.
         WinError: CRYPT_E_NO_MATCH, it is nothing of that; ERROR_FILE_NOT_FOUND, and what the operating system says.
     """
-    data = _data(object_type, given, contents & flags.CERT_QUERY_CONTENT_FLAG_ALL, formats)
+    data = _data(object_type, given, arguments.number(contents) & flags.CERT_QUERY_CONTENT_FLAG_ALL, formats)
     for form, blocks in _forms(data, formats):
         for row in _ROWS:
             found = _items(row, blocks) if contents & 1 << row.content else None
@@ -80,6 +80,7 @@ def query(object_type: int, given: object, contents: int, formats: int) -> Query
 
 
 def _data(object_type: int, given: object, contents: int, formats: int) -> bytes:
+    formats = arguments.number(formats)
     if not contents or not formats & flags.CERT_QUERY_FORMAT_FLAG_ALL:
         raise BadParameter(Code.E_INVALIDARG, "Nothing is expected.")
     if object_type == flags.CERT_QUERY_OBJECT_FILE and isinstance(given, str | os.PathLike) and str(given):

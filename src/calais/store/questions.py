@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from calais.store import certificate, der, names, usage
+from calais.store import arguments, certificate, der, names, signatures, usage, verifying
 from calais.store.calls import element_of, set_property
 from calais.store.coding import display, structures
 from calais.store.finding import same_key
@@ -33,7 +33,8 @@ _CNG_HASHES: Final = {"MD5": "md5", "SHA1": "sha1", "SHA256": "sha256", "SHA384"
 
 def same_certificate(first: CertInfo, second: CertInfo) -> bool:
     """CertCompareCertificate: issuer and serial number."""
-    return (first.issuer, first.serial) == (second.issuer, second.serial)
+    one, other = arguments.of(CertInfo, first), arguments.of(CertInfo, second)
+    return (one.issuer, one.serial) == (other.issuer, other.serial)
 
 
 def same_name(first: bytes, second: bytes) -> bool:
@@ -43,12 +44,13 @@ def same_name(first: bytes, second: bytes) -> bool:
 
 def same_integer(first: bytes, second: bytes) -> bool:
     """CertCompareIntegerBlob: little-endian; repeated sign bytes at the high end do not count."""
-    return int.from_bytes(first, "little", signed=True) == int.from_bytes(second, "little", signed=True)
+    one, other = arguments.octets(first), arguments.octets(second)
+    return int.from_bytes(one, "little", signed=True) == int.from_bytes(other, "little", signed=True)
 
 
 def same_public_key(first: CertPublicKeyInfo, second: CertPublicKeyInfo) -> bool:
     """CertComparePublicKeyInfo."""
-    return same_key(first, second)
+    return same_key(arguments.of(CertPublicKeyInfo, first), arguments.of(CertPublicKeyInfo, second))
 
 
 def has_attributes(name: bytes, wanted: Sequence[CertRdnAttr], flags: int) -> bool:
@@ -57,9 +59,10 @@ def has_attributes(name: bytes, wanted: Sequence[CertRdnAttr], flags: int) -> bo
     Raises:
         BadParameter: E_INVALIDARG, unknown flags.
     """
-    if flags & ~_RDN_FLAGS:
+    if arguments.number(flags) & ~_RDN_FLAGS:
         raise BadParameter(Code.E_INVALIDARG, f"flags 0x{flags:X} are not known here")
-    return names.matches(name, tuple(wanted), ignore_case=bool(flags & _IGNORE_CASE))
+    attributes = tuple(arguments.of(CertRdnAttr, each) for each in arguments.listed(wanted))
+    return names.matches(arguments.octets(name), attributes, ignore_case=bool(flags & _IGNORE_CASE))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -68,6 +71,7 @@ def has_attributes(name: bytes, wanted: Sequence[CertRdnAttr], flags: int) -> bo
 def name_string(handle: CertificateContext | None, kind: int, flags: int, para: object) -> str:
     """CertGetNameString (see ``display.name_string``)."""
     element = element_of(handle)
+    kind, flags = arguments.number(kind), arguments.number(flags)
     friendly = (element.lookup(PropId.FRIENDLY_NAME) or b"").decode("utf-16-le", "replace").partition("\0")[0]
     return display.name_string(display.side(element.outline, flags, friendly), kind, flags, para)
 
@@ -78,7 +82,7 @@ def name_string(handle: CertificateContext | None, kind: int, flags: int, para: 
 def valid_usages(handles: Sequence[CertificateContext]) -> list[str] | None:
     """CertGetValidUsages: what all of them are good for; ``None`` = no restriction."""
     common: list[str] | None = None
-    for handle in handles:
+    for handle in arguments.listed(handles):
         found = usage.usages(element_of(handle))
         if found is not None:
             common = found if common is None else [oid for oid in common if oid in found]
@@ -87,6 +91,7 @@ def valid_usages(handles: Sequence[CertificateContext]) -> list[str] | None:
 
 def key_usage(encoding: int, info: CertInfo, size: int) -> bytes | None:
     """CertGetIntendedKeyUsage: the first ``size`` bytes of the extension, zero-filled; ``None`` without one."""
+    arguments.of(CertInfo, info)
     value = next((item.value for item in info.extensions if item.oid == OID_KEY_USAGE), None)
     if value is None or size <= 0:
         return None
@@ -101,9 +106,9 @@ def key_length(encoding: int, key: CertPublicKeyInfo) -> int:
         WinError: ERROR_FILE_NOT_FOUND, no encoding.
         BadData: CRYPT_E_ASN1_EOD, no key bits; CRYPT_E_ASN1_BADTAG, they cannot be read.
     """
-    if not encoding & structures.ENCODINGS:
+    if not arguments.number(encoding) & structures.ENCODINGS:
         raise WinError.of(Code.ERROR_FILE_NOT_FOUND, "no encoding is given")
-    if not key.public_key:
+    if not arguments.of(CertPublicKeyInfo, key).public_key:
         raise BadData(Code.CRYPT_E_ASN1_EOD, "the key has no bits")
     try:
         if key.algorithm == OID_DH:
@@ -116,7 +121,9 @@ def key_length(encoding: int, key: CertPublicKeyInfo) -> int:
 
 def time_validity(moment: datetime | None, info: CertInfo) -> int:
     """CertVerifyTimeValidity: -1 before the validity begins, 1 after its end, else 0; ``None`` = now."""
-    moment = moment or datetime.now(UTC)
+    moment = datetime.now(UTC) if moment is None else arguments.of(datetime, moment)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    arguments.of(CertInfo, info)
     if info.not_before is not None and moment < info.not_before:
         return -1
     return int(info.not_after is not None and moment > info.not_after)
@@ -131,10 +138,22 @@ def hash_by_alg_id(alg_id: int, default: int, data: bytes) -> bytes:
     Raises:
         WinError: NTE_BAD_ALGID.
     """
-    name = _ALG_IDS.get(alg_id or default)
+    data = arguments.octets(data)
+    name = _ALG_IDS.get(arguments.number(alg_id) or default)
     if name is None:
         raise WinError.of(Code.NTE_BAD_ALGID, f"ALG_ID 0x{alg_id:X} is no hash that is offered")
     return hashlib.new(name, data, usedforsecurity=False).digest()
+
+
+def hash_public_key(alg_id: int, default: int, encoding: int, key: CertPublicKeyInfo) -> bytes:
+    """CryptHashPublicKeyInfo.
+
+    Raises:
+        WinError: NTE_BAD_ALGID; ERROR_FILE_NOT_FOUND, no encoding.
+    """
+    if not arguments.number(encoding) & structures.ENCODINGS:
+        raise WinError.of(Code.ERROR_FILE_NOT_FOUND, "no encoding is given")
+    return hash_by_alg_id(alg_id, default, arguments.of(CertPublicKeyInfo, key).to_der())
 
 
 def hash_by_name(name: str, data: bytes) -> bytes:
@@ -143,7 +162,8 @@ def hash_by_name(name: str, data: bytes) -> bytes:
     Raises:
         NotFound: STATUS_NOT_FOUND.
     """
-    if name not in _CNG_HASHES:
+    data = arguments.octets(data)
+    if arguments.of(str, name) not in _CNG_HASHES:
         raise NotFound(Code.STATUS_NOT_FOUND, f"there is no hash {name!r}")
     return hashlib.new(_CNG_HASHES[name], data, usedforsecurity=False).digest()
 
@@ -155,17 +175,13 @@ def hash_to_be_signed(encoding: int, data: bytes) -> bytes:
         WinError: ERROR_FILE_NOT_FOUND, no encoding; NTE_BAD_ALGID, an algorithm without known digest.
         BadData: no signed content.
     """
-    content = structures.decode(encoding, 1, data)
-    named = certificate.SIGNATURE_ALGORITHMS.get(content.algorithm.oid)  # type: ignore[attr-defined]
-    if named is None:
-        raise WinError.of(Code.NTE_BAD_ALGID, "the signature algorithm has no known digest")
-    digest = hashlib.new(named[1].lower(), content.to_be_signed, usedforsecurity=False)  # type: ignore[attr-defined]
-    return digest.digest()
+    content = verifying.signed_content(encoding, data)
+    return signatures.scheme_of(content.algorithm).hash(content.to_be_signed)
 
 
 def set_usages(handle: CertificateContext, oids: Sequence[str] | None) -> None:
     """CertSetEnhancedKeyUsage: property 9, ``None`` deletes it."""
-    encoded = None if oids is None else structures.encode(1, 36, list(oids))
+    encoded = None if oids is None else structures.encode(1, 36, arguments.listed(oids))
     set_property(handle, PropId.ENHKEY_USAGE, 0, encoded)
 
 

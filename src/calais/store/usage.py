@@ -6,7 +6,7 @@ Source: CertGetEnhancedKeyUsage, CertGetValidUsages; RFC 5280, 4.2.1.12.
 
 from __future__ import annotations
 
-from calais.store import certificate, der
+from calais.store import arguments, certificate, der
 from calais.store.model import Element
 from calais.win.codes import Code
 from calais.win.errors import BadData, NotFound
@@ -33,6 +33,7 @@ def usages(element: Element, flags: int = 0) -> list[str] | None:
         NotFound: CRYPT_E_NOT_FOUND, the one source that ``flags`` leaves is missing.
         BadData: a source cannot be read.
     """
+    flags = arguments.number(flags)
     extension = None if flags & PROP_ONLY else element.outline.extension(certificate.OID_ENHANCED_KEY_USAGE)
     stored = None if flags & EXT_ONLY else element.lookup(PropId.ENHKEY_USAGE)
     if flags & (EXT_ONLY | PROP_ONLY) and extension is None and stored is None:

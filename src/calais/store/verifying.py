@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from calais.store import signatures
+from calais.store import arguments, signatures
 from calais.store.calls import context_of, element_of
 from calais.store.coding import structures
 from calais.store.model import CRLS
@@ -38,9 +38,7 @@ def signed_content(encoding: int, data: object) -> CertSignedContent:
         BadData: CRYPT_E_ASN1_EOD, nothing there; other CRYPT_E_ASN1_*, no signed content.
         BadParameter: E_INVALIDARG, no bytes.
     """
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise BadParameter(Code.E_INVALIDARG, "what is encoded is bytes")
-    decoded = structures.decode(encoding, _SIGNED, bytes(data), structures.NO_SIGNATURE_BYTE_REVERSAL)
+    decoded = structures.decode(encoding, _SIGNED, arguments.octets(data), structures.NO_SIGNATURE_BYTE_REVERSAL)
     if not isinstance(decoded, CertSignedContent):
         raise BadParameter(Code.E_INVALIDARG, "this is no signed content")
     return decoded
@@ -64,7 +62,7 @@ def verify_subject(encoding: int, subject_type: int, subject: object, issuer_typ
             context.
         WinError: as ``verify``.
     """
-    read, find = _SUBJECTS.get(subject_type), _ISSUERS.get(issuer_type)
+    read, find = _SUBJECTS.get(arguments.number(subject_type)), _ISSUERS.get(arguments.number(issuer_type))
     unsigned = issuer_type == CRYPT_VERIFY_CERT_SIGN_ISSUER_NULL
     if read is None or (find is None and not unsigned) or (unsigned and issuer is not None):
         raise BadParameter(Code.E_INVALIDARG, "there is no such kind of subject or issuer")
@@ -84,9 +82,7 @@ def public_key_of(key: object) -> CertPublicKeyInfo:
     Raises:
         BadParameter: E_INVALIDARG.
     """
-    if not isinstance(key, CertPublicKeyInfo):
-        raise BadParameter(Code.E_INVALIDARG, "a public key is a CertPublicKeyInfo")
-    return key
+    return arguments.of(CertPublicKeyInfo, key)
 
 
 def _blob(subject: object) -> object:

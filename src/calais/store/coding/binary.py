@@ -64,28 +64,28 @@ _TRIED: Final = {
 }
 
 
-def _form(flags: int) -> Form:
-    if flags & ~(_FLAGS | 0xFF) or flags & 0xFF not in set(Form):
-        raise BadParameter(Code.ERROR_INVALID_PARAMETER, f"0x{flags:X} names no text form that is offered")
+def _form(flags: object) -> Form:
+    if not isinstance(flags, int) or flags & ~(_FLAGS | 0xFF) or flags & 0xFF not in set(Form):
+        raise BadParameter(Code.ERROR_INVALID_PARAMETER, f"{flags!r} names no text form that is offered")
     return Form(flags & 0xFF)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def to_text(data: bytes, flags: int) -> str:
+def to_text(data: object, flags: int) -> str:
     """``data`` in the form that ``flags`` says.
 
     Raises:
         BadParameter: ERROR_INVALID_PARAMETER, no data, an unknown form, or one of those that are for reading only.
     """
     form = _form(flags)
-    if not data or form in _TRIED:
+    if not isinstance(data, bytes | bytearray | memoryview) or not data or form in _TRIED:
         raise BadParameter(Code.ERROR_INVALID_PARAMETER, "there is nothing to write, or this form is for reading only")
     if form is Form.BINARY:
-        return data.decode("latin-1")
+        return bytes(data).decode("latin-1")
     end = "" if flags & NO_CRLF else "\n" if flags & NO_CR else "\r\n"
-    return "".join(line + end for line in _lines(data, form))
+    return "".join(line + end for line in _lines(bytes(data), form))
 
 
 def _lines(data: bytes, form: Form) -> list[str]:
@@ -127,6 +127,8 @@ def from_text(text: str, flags: int) -> Found:
         BadData: ERROR_INVALID_DATA, the text is in none of the forms.
     """
     form = _form(flags)
+    if not isinstance(text, str):
+        raise BadParameter(Code.ERROR_INVALID_PARAMETER, "there is no text to read")
     for tried in _TRIED.get(form, (form,)):
         try:
             binary, skipped = _READERS[tried](text, bool(flags & STRICT))

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from calais.store import certificate, names
+from calais.store import arguments, certificate, names
 from calais.store import der as lenient
 from calais.store.coding import x500
 from calais.win import blobs, der
@@ -301,8 +301,8 @@ ROWS: Final[dict[int | str, Row]] = {
 }
 
 
-def _row(encoding: int, struct_type: int | str) -> Row:
-    if not encoding & ENCODINGS or struct_type not in ROWS:
+def _row(encoding: int, struct_type: object) -> Row:
+    if not arguments.number(encoding) & ENCODINGS or not isinstance(struct_type, int | str) or struct_type not in ROWS:
         raise WinError.of(Code.ERROR_FILE_NOT_FOUND, f"nothing is known of structure type {struct_type!r}")
     return ROWS[struct_type]
 
@@ -330,4 +330,4 @@ def decode(encoding: int, struct_type: int | str, data: bytes, flags: int = 0) -
         BadData: CRYPT_E_ASN1_EOD, …_BADTAG, …_CORRUPT.
     """
     row = _row(encoding, struct_type)
-    return row.decode(lenient.read(bytes(data)), flags)
+    return row.decode(lenient.read(arguments.octets(data)), arguments.number(flags))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from calais.store import names
+from calais.store import arguments, names
 from calais.store.names import KEYS, Rdn
 from calais.win import der
 from calais.win.codes import Code
@@ -79,8 +79,8 @@ def to_text(name: bytes, flags: int) -> str:
         BadParameter: E_INVALIDARG, unknown form.
         WinError: ERROR_NOT_SUPPORTED, XML.
     """
-    kind = _kind(flags)
-    rdns = names.parse(name)
+    kind = _kind(arguments.number(flags))
+    rdns = names.parse(arguments.octets(name))
     if flags & NameStringFlag.REVERSE:
         rdns = rdns[::-1]
     plus = " " if flags & NameStringFlag.NO_PLUS else " + "
@@ -172,7 +172,8 @@ def from_text(text: str, flags: int = X500) -> bytes:
         BadParameter: E_INVALIDARG, unknown form.
         WinError: ERROR_NOT_SUPPORTED, XML.
     """
-    _kind(flags or X500)
+    _kind(arguments.number(flags) or X500)
+    arguments.of(str, text)
     rdns: list[list[CertRdnAttr]] = [[]]
     for token in _tokens(text, flags):
         rdns[-1].append(_parsed(token, flags))

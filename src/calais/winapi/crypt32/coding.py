@@ -95,7 +95,7 @@ def CryptHashPublicKeyInfo(
     Raises:
         WinError: NTE_BAD_ALGID.
     """
-    return _questions.hash_by_alg_id(Algid, _MD5, pInfo.to_der())
+    return _questions.hash_public_key(Algid, _MD5, dwCertEncodingType, pInfo)
 
 
 def CryptHashToBeSigned(hCryptProv: object, dwCertEncodingType: int, pbEncoded: bytes) -> bytes:
