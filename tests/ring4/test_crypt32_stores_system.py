@@ -131,6 +131,7 @@ def guest():
 def test_a_guest_reads_the_machine_s_stores_and_is_refused_at_the_first_write(guest, place, provider):
     store = opened("Root", place, 0, provider)
     assert A in ders(store)
+    assert CertGetStoreProperty(store, CERT_ACCESS_STATE_PROP_ID) & CERT_ACCESS_STATE_WRITE_PERSIST_FLAG == 0
     context = CertEnumCertificatesInStore(store)
     assert code_of(add, store, B) == E_ACCESSDENIED
     assert code_of(CertAddEncodedCRLToStore, store, 1, crls.make(), NEW) == E_ACCESSDENIED

@@ -145,7 +145,8 @@ class SystemStores:
         return as_asked(self._system(name, location, flags), flags)
 
     def _system(self, name: str, location: int, flags: int) -> Collection:
-        state = _access_state(location, read_only=not self._is_writable(location, flags))
+        may_write = self._is_writable(location, flags | CERT_STORE_MAXIMUM_ALLOWED_FLAG)
+        state = _access_state(location, read_only=not may_write)
         collection = Collection(shows_archived=bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG), access_state=state)
         for number, physical in enumerate(composition(name, location)):
             with self._member(physical, flags) as member:
@@ -263,7 +264,8 @@ class SystemStores:
 
     def _physical(self, physical: Physical, flags: int) -> Store:
         read_only = not self._is_writable(physical.location, flags)
-        state = _access_state(physical.location, read_only=read_only)
+        may_write = self._is_writable(physical.location, flags | CERT_STORE_MAXIMUM_ALLOWED_FLAG)
+        state = _access_state(physical.location, read_only=not may_write)
         source = DatabaseSource(
             self._database_of(physical.location).backing(physical.location, physical.store),
             read_only=read_only,
