@@ -355,7 +355,8 @@ class System:
         """Read the inserted cards into the ``My`` store now; one outcome for each certificate.
 
         Args:
-            reader: this reader only. Without one, a card that cannot be read is passed over, with a note.
+            reader: this reader only. Without one, a card that cannot be read, or is pulled out meanwhile, is passed over,
+                with a note.
 
         Raises:
             NoCard, ReaderUnavailable: nothing to read in ``reader``.
@@ -369,11 +370,15 @@ class System:
         rules = Rules(expired=self.policy.propagation_expired)
         cards = [self.card(reader)] if reader is not None else self._readable()
         with self.store("My") as store:
-            return [
-                outcome
-                for card in cards
-                for outcome in propagate(card, store, replace(rules, csp=self._csp_of(card)), self.clock.now())
-            ]
+            outcomes: list[Outcome] = []
+            for card in cards:
+                try:
+                    outcomes += propagate(card, store, replace(rules, csp=self._csp_of(card)), self.clock.now())
+                except WinError as error:
+                    if reader is not None:
+                        raise
+                    self.notes.append(f"{card.reader}: {error}")
+        return outcomes
 
     def _csp_of(self, card: Card) -> str:
         """The provider for CryptoAPI that the card database names for ``card``."""

@@ -9,12 +9,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from cspdesk import BASE
+from cspdesk import BASE, fails
 from people import PIN, card, key_of, rsa_card, sign_with
 from pivdesk import certificate
 
 from calais.store.objects import CertificateStore
 from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
+from calais.win.codes import Code
 from calais.win.flags.crypt32 import PropId, StoreLocationId
 from calais.win.structs import CryptKeyProvInfo, SmartCardRootInfo
 from calais.winapi.advapi32 import (
@@ -99,6 +100,61 @@ def test_every_certificate_of_every_card_arrives_of_signature_keys_too(system, m
     assert set(actions(outcomes)) == {"added"}
     assert set(my(system)) == wanted
     assert {outcome.reader for outcome in outcomes} == {"First", "Second"}
+
+
+class Pulled:
+    """A card that is taken out after so many exchanges."""
+
+    def __init__(self, inner, system, reader):
+        self.inner, self.system, self.reader, self.left = inner, system, reader, None
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def process(self, apdu):
+        if self.left == 0:
+            self.left = None
+            self.system.remove(self.reader)
+        elif self.left:
+            self.left -= 1
+        return self.inner.process(apdu)
+
+
+@pytest.mark.parametrize("after", [4, 6])
+def test_a_card_that_is_pulled_meanwhile_does_not_stop_the_others(system, after):
+    for reader in ("First", "Second", "Third"):
+        inner = card(0x9A, name=reader)
+        system.insert(Pulled(inner, system, reader) if reader == "Second" else inner, reader)
+        last = system._slots.slot(reader).card
+        if isinstance(last, Pulled):
+            last.left = after
+    outcomes = system.propagate()
+    assert [(outcome.reader, outcome.action) for outcome in outcomes] == [("First", "added"), ("Third", "added")]
+    assert any("Second" in note and "SCARD_W_REMOVED_CARD" in note for note in system.notes)
+
+
+def test_a_card_that_is_named_and_pulled_is_an_error(system):
+    system.insert(Pulled(card(0x9A), system, "Only"), "Only")
+    system._slots.slot("Only").card.left = 4
+    with fails(Code.SCARD_W_REMOVED_CARD):
+        system.propagate("Only")
+
+
+@pytest.mark.parametrize("after", [3, 4])
+def test_roots_of_the_other_cards_arrive_though_one_is_pulled_meanwhile(system, after):
+    for reader, name in (("First", "One root"), ("Second", "Another root"), ("Third", "A third")):
+        with local_system(prompt=FixedPrompt(PIN)) as desk:
+            made = virtual_gids(keys=[], seed=name)
+            desk.insert(made)
+            write_roots(root_certificate(name))
+        system.insert(Pulled(made, system, reader) if reader == "Second" else made, reader)
+    second = system._slots.slot("Second").card
+    second.left = after
+    steps = system.propagate_roots()
+    assert second.left is None, "it was not pulled"
+    assert [step.der for step in steps if step.action == "added"] == list(
+        map(root_certificate, ("One root", "A third"))
+    )
 
 
 def test_certificates_stay_when_the_card_is_taken_out(system):

@@ -17,7 +17,7 @@ from calais.provider.card import Card
 from calais.provider.policy import Policy
 from calais.store.objects import CertificateStore
 from calais.store.pkcs7 import parse_certificates
-from calais.win.errors import BadData, NotAuthenticated, NotFound
+from calais.win.errors import BadData, NotAuthenticated, NotFound, WinError
 from calais.win.flags.crypt32 import AddDisposition, PropId
 from calais.win.structs import SmartCardRootInfo
 
@@ -35,7 +35,7 @@ def propagate_roots(cards: Sequence[Card], store: CertificateStore, policy: Poli
         luid: which logon this is (see ``logon_id``).
 
     Raises:
-        WinError: what the cards and the store do.
+        WinError: what the store does. A card whose roots cannot be read is a step of its own.
     """
     found = [root for card in cards for root in roots_of(card)] if policy.propagation_roots else []
     present = frozenset(card.card_id for card in cards)
@@ -50,7 +50,7 @@ def roots_of(card: Card) -> Iterator[RootOnCard]:
     try:
         data = card.run(_read)
         items = parse_certificates(expand_certificate(data)) if data else []
-    except BadData as error:
+    except WinError as error:
         yield RootOnCard(b"", b"", card.card_id, f"the roots of {card.label} cannot be read: {error.detail}")
         return
     for item in items:
