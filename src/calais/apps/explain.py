@@ -218,7 +218,7 @@ def _found(
 ) -> Iterator[Leg]:
     yield _card_station(card)
     yield _good("container", _container_shows(container))
-    fault = container_fault(link, container)
+    fault = None if provider_fault(link, facts.providers) else container_fault(link, container)
     if not container.public_key:
         cause = "the key in the container cannot be read"
         yield _bad("key", cause, Break("key_unreadable", Code.NTE_NO_KEY, cause, "calais scinfo"))

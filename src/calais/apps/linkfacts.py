@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from calais.win.errors import BadData, WinError
 from calais.win.flags.crypt32 import PropId
 from calais.win.flags.ncrypt import MS_SMART_CARD_KEY_STORAGE_PROVIDER
 from calais.win.flags.wincrypt import MS_SCARD_PROV, PERSONAL_CSP
+from calais.win.structs import CryptKeyProvInfo
 
 if TYPE_CHECKING:
     from calais.system import System
@@ -54,23 +55,43 @@ def gather(
     )
 
 
-def look_thoroughly(system: System) -> list[CardSeen]:
+def look_thoroughly(system: System, links: Iterable[CryptKeyProvInfo | None] = ()) -> list[CardSeen]:
     """All containers of the inserted cards, also those of keys without certificate; their lists are looked at too.
 
     Where counters are believed and nothing else, they are not: what is remembered is given up.
+
+    Args:
+        system: the cards.
+        links: names in these that an earlier enumeration made, and that lead to a container still, are its aliases.
     """
-    return [_thorough(system, status.name, card) for status, card in system.examine()]
+    names = sorted({link.container_name for link in links if link is not None})
+    return [_thorough(system, status.name, card, names) for status, card in system.examine()]
 
 
-def _thorough(system: System, reader: str, card: Card | WinError) -> CardSeen:
+def _thorough(system: System, reader: str, card: Card | WinError, names: Iterable[str]) -> CardSeen:
     if isinstance(card, WinError):
         return _unreadable(reader, card)
     try:
         card.run(_doubt if system.policy.gids_proof == "counters" else lambda driver: driver.confirm_list())
-        containers = [_container(each, {}) for each in card.refresh(probe_keys=True)]
+        known = {} if card.identity.has_stable_names else _living(card, names)
+        containers = [
+            replace(_container(each, {}), aliases=tuple(name for name, index in known.items() if index == each.index))
+            for each in card.refresh(probe_keys=True)
+        ]
     except WinError as error:
         return CardSeen(reader, card.label, card.identity.serial, problem=error.detail or error.name)
     return CardSeen(reader, card.label, card.identity.serial, containers, card.identity.has_stable_names)
+
+
+def _living(card: Card, names: Iterable[str]) -> dict[str, int]:
+    """The names that lead to a container of the card, in lower case, with its index."""
+    found = {}
+    for name in names:
+        try:
+            found[name.casefold()] = card.container(name).index
+        except WinError:
+            continue
+    return found
 
 
 def _doubt(driver: Minidriver) -> None:

@@ -39,6 +39,7 @@ class ContainerSeen:
         key_spec: AT_KEYEXCHANGE 1, AT_SIGNATURE 2, 0 = not known.
         is_rsa: whether CryptoAPI can use its key.
         is_default: whether it is the default container of its card.
+        aliases: names of earlier enumerations, in lower case, that lead to it still.
         was_stale: what was remembered of its certificate was not what is on the card.
     """
 
@@ -50,6 +51,7 @@ class ContainerSeen:
     key_spec: int = 0
     is_rsa: bool = True
     is_default: bool = False
+    aliases: tuple[str, ...] = ()
     was_stale: bool = False
 
 
@@ -133,7 +135,7 @@ def named_by(link: CryptKeyProvInfo, cards: Sequence[CardSeen]) -> list[Pair]:
         for card in cards
         if place.reader in (None, card.reader)
         for each in card.containers
-        if (each.name.casefold() == wanted if wanted else each.is_default)
+        if (wanted in (each.name.casefold(), *each.aliases) if wanted else each.is_default)
     ]
 
 

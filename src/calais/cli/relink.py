@@ -54,7 +54,7 @@ def repair(cert: str | None, everything: bool, dry_run: bool, name: str) -> Answ
         raise click.UsageError("name a certificate, or give --all", click.get_current_context())
     with opened() as system, system.store(name) as store:
         chosen = list(store) if cert is None else [choose(store, cert)[1]]
-        cards = look_thoroughly(system)
+        cards = look_thoroughly(system, [each.key_prov_info for each in chosen])
         plans = [(each, linkrepair.plan(each.der, each.key_prov_info, cards, PROVIDERS)) for each in chosen]
         done = [(each, plan if dry_run else linkrepair.apply(each, plan)) for each, plan in plans]
         rows = [_row(each, repair) for each, repair in done]
