@@ -9,6 +9,7 @@ import certs
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cspdesk import gids, piv
 
 from calais.provider.policy import Policy
@@ -278,3 +279,41 @@ def test_keys_on_cards_do_not_come_out_again():
         assert not pkcs12.open_pfx(data, "x").keys
         flags = EXPORT_PRIVATE_KEYS | REPORT_NOT_ABLE_TO_EXPORT_PRIVATE_KEY
         assert code_of(PFXExportCertStoreEx, store, "x", None, flags) == NTE_BAD_KEY_STATE
+
+
+@pytest.mark.requires("openssl", package="openssl")
+@pytest.mark.parametrize(
+    ("named", "prov_name"),
+    [
+        (PERSONAL_CSP, PERSONAL_CSP),
+        (MS_SMART_CARD_KEY_STORAGE_PROVIDER, MS_SMART_CARD_KEY_STORAGE_PROVIDER),
+        (MS_ENH_RSA_AES_PROV, MS_SCARD_PROV),
+        ("Somebody's Provider", MS_SCARD_PROV),
+    ],
+)
+def test_a_file_may_name_the_provider_of_its_key(tmp_path, named, prov_name):
+    pem = tmp_path / "both.pem"
+    key = certs.rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    pem.write_text(key + CryptBinaryToString(RSA_CERT, CRYPT_STRING_BASE64HEADER))
+    command = ["openssl", "pkcs12", "-export", "-in", str(pem), "-CSP", str(named), "-passout", "pass:x"]
+    data = subprocess.run(command, capture_output=True, check=True).stdout
+    with desk(empty()) as system:
+        context = by_der(PFXImportCertStore(data, "x", system=system))[RSA_CERT]
+        assert link_of(context).prov_name == prov_name
+        check_leads_to_its_key(context, system)
+
+
+def test_a_pin_in_a_link_is_used_and_not_kept():
+    pin = CryptKeyProvParam(PP_SIGNATURE_PIN, PIN.encode() + b"\0", 0)
+    link = CryptKeyProvInfo("box", MS_SCARD_PROV, PROV_RSA_FULL, CRYPT_SILENT, (pin,), AT_SIGNATURE)
+    with desk(gids(names=("box",), specs=(AT_SIGNATURE,)), prompt=False) as system:
+        made = CertCreateSelfSignCertificate(None, NAME, 0, link, system=system)
+        assert link_of(made).params == ()
+        check_self_signed(made)
+
+
+def test_one_container_has_one_key():
+    link = CryptKeyProvInfo("exchange", MS_SCARD_PROV, PROV_RSA_FULL, 0, (), AT_SIGNATURE)
+    with desk(gids()) as system:
+        code = code_of(CertCreateSelfSignCertificate, None, NAME, 0, link, system=system)
+        assert (code, names(system)) == (SCARD_E_UNSUPPORTED_FEATURE, ["exchange"])

@@ -33,6 +33,7 @@ from calais.provider.container import Container
 from calais.provider.csp.calls import contexts, keys
 from calais.provider.csp.calls.contexts import Host
 from calais.provider.csp.context import ADVAPI32, CspContext
+from calais.provider.csp.provparams import set_pin
 from calais.provider.ksp import cardkeys, making
 from calais.provider.ksp.algorithms import RSA, KeyAlgorithm, algorithm_named
 from calais.provider.ksp.handles import KeySettings, NCryptKey
@@ -312,12 +313,18 @@ def _by_csp(link: CryptKeyProvInfo, where: _Making) -> _Found:
             raise
         context = open_it(given | flags.CRYPT_NEWKEYSET, where)
         where.delete_again(context.container)
-    for param in link.params:
-        contexts.set_param(ADVAPI32, context, param.param, param.data, param.flags, where.system)
     with context.guard():
+        _give_pins(context, link)
         is_there = context.slots.get(spec) is not None
     found = _Found(CspSigningKey(context, spec), None) if is_there else _with_new_key(context, spec)
     return replace(found, link=_named(link, context.container_name, spec))
+
+
+def _give_pins(context: CspContext, link: CryptKeyProvInfo) -> None:
+    for param in link.params:
+        if param.param not in _PIN_PARAMS:
+            raise WinError.of(Code.NTE_BAD_TYPE, f"parameter {param.param} cannot be set in a link")
+        set_pin(context, param.data.split(b"\0")[0])
 
 
 def _named(link: CryptKeyProvInfo, name: str, key_spec: int) -> CryptKeyProvInfo:
