@@ -173,7 +173,7 @@ def test_another_python_type_is_an_invalid_argument(kind, para):
         c.CertAddEncodedCertificateToStore(store, 1, A, 4)
 
 
-@pytest.mark.parametrize("kind", [0x1, 0x20000, 0x160000, 0x10007, 0xFFFF0000, 0x70000, -1, 7, 4])
+@pytest.mark.parametrize("kind", [0x1, 0x20000, 0x160000, 0x10007, 0xFFFF0000, 0x70000, -1, 7, 4, None, "any"])
 def test_an_unknown_type_is_an_invalid_argument(store, kind):
     with fails(c.E_INVALIDARG):
         c.CertFindCertificateInStore(store, 1, 0, kind, b"x")

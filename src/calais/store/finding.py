@@ -45,7 +45,7 @@ def query_for(find_type: int, para: object, flags: int = 0) -> Query:
     """
     row = _ROWS.get(find_type)
     if row is None:
-        raise BadParameter(Code.E_INVALIDARG, f"There is no find type 0x{find_type:X}.")
+        raise BadParameter(Code.E_INVALIDARG, f"There is no find type {find_type!r}.")
     types, make = row
     if types and not isinstance(para, types):
         wanted = " or ".join(each.__name__ for each in types)
