@@ -51,7 +51,7 @@ KSP = "Microsoft Smart Card Key Storage Provider"
 
 
 def system_in(home=None, policy=None):
-    return local_system(home, prompt=FixedPrompt(PIN), policy=policy or {})
+    return local_system(home, prompt=FixedPrompt(PIN), policy={"TransactionTimeoutMilliseconds": 0} | (policy or {}))
 
 
 @pytest.fixture

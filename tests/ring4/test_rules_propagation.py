@@ -11,11 +11,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cspdesk import BASE, fails
 from people import PIN, card, key_of, rsa_card, sign_with
+from pinfaces import as_entry_point, install
 from pivdesk import certificate
 
+from calais.cards.gids.driver import GidsMinidriver
 from calais.store.objects import CertificateStore
 from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
 from calais.win.codes import Code
+from calais.win.errors import Unsupported
 from calais.win.flags.crypt32 import PropId, StoreLocationId
 from calais.win.structs import CryptKeyProvInfo, SmartCardRootInfo
 from calais.winapi.advapi32 import (
@@ -256,6 +259,16 @@ def test_a_card_without_roots_brings_none(system):
     system.insert(card(0x9A), "Second")
     assert system.propagate_roots() == []
     assert trusted_by_cards(system) == []
+
+
+def test_a_driver_without_files_has_no_roots(monkeypatch, system):
+    class NoFiles(GidsMinidriver):
+        def enum_files(self, directory):
+            raise Unsupported(detail="this card has no files")
+
+    install(monkeypatch, as_entry_point(NoFiles))
+    system.insert(virtual_gids(keys=[]))
+    assert system.propagate_roots() == []
 
 
 def test_roots_of_a_piv_card_are_propagated_too(system):

@@ -17,7 +17,7 @@ from calais.provider.card import Card
 from calais.provider.policy import Policy
 from calais.store.objects import CertificateStore
 from calais.store.pkcs7 import parse_certificates
-from calais.win.errors import BadData, NotAuthenticated, NotFound, WinError
+from calais.win.errors import BadData, NotAuthenticated, NotFound, Unsupported, WinError
 from calais.win.flags.crypt32 import AddDisposition, PropId
 from calais.win.structs import SmartCardRootInfo
 
@@ -61,7 +61,7 @@ def roots_of(card: Card) -> Iterator[RootOnCard]:
 def _read(driver: Minidriver) -> bytes:
     try:
         return driver.read_file(DIRECTORY, FILE_ROOTS) if FILE_ROOTS in driver.enum_files(DIRECTORY) else b""
-    except (NotFound, NotAuthenticated):
+    except (NotFound, NotAuthenticated, Unsupported):
         return b""
 
 
