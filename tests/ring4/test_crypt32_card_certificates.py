@@ -105,8 +105,18 @@ def test_no_card_and_no_room_are_told():
         assert code_of(CertCreateSelfSignCertificate, None, NAME, system=system) == SCARD_E_NO_READERS_AVAILABLE
 
 
-def test_nothing_is_left_of_a_certificate_that_cannot_be_made():
-    with desk(empty()) as system:
+@pytest.mark.parametrize("card", [empty, lambda: piv(0x9A)], ids=["GIDS", "PIV"])
+def test_a_key_is_deleted_again_that_cannot_sign_its_certificate(card):
+    link = CryptKeyProvInfo("box", PERSONAL_CSP, PROV_RSA_FULL, 0, (), AT_SIGNATURE)  # has no SHA-256
+    with desk(card()) as system:
+        before = names(system)
+        code = code_of(CertCreateSelfSignCertificate, None, NAME, 0, link, szOID_RSA_SHA256RSA, system=system)
+        assert (code, names(system)) == (NTE_BAD_ALGID, before)
+        assert link_of(CertCreateSelfSignCertificate(None, NAME, 0, link, system=system)) == link
+
+
+def test_a_signature_that_no_such_key_makes_is_refused_before_anything_is_made():
+    with desk(empty(), prompt=False) as system:
         code = code_of(CertCreateSelfSignCertificate, None, NAME, 0, None, szOID_ECDSA_SHA256, system=system)
         assert (code, names(system)) == (NTE_BAD_ALGID, [])
         link = CryptKeyProvInfo("box", MS_SCARD_PROV, PROV_RSA_FULL, 0, (), AT_SIGNATURE)

@@ -60,6 +60,8 @@ _PIN_PARAMS: Final = (flags.PP_KEYEXCHANGE_PIN, flags.PP_SIGNATURE_PIN)
 _MISSING: Final = Code.NTE_BAD_KEYSET
 # Where one card refuses so, another may have room; of several reasons the first is told.
 _NEXT_CARD: Final[tuple[int, ...]] = (Code.NTE_TOKEN_KEYSET_STORAGE_FULL, Code.SCARD_E_READ_ONLY_CARD)
+_CSP_FAMILIES: Final = (signatures.RSA, signatures.BARE)
+_KSP_FAMILIES: Final = (*_CSP_FAMILIES, signatures.PSS, signatures.ECDSA)
 System = Callable[[], Host]
 
 
@@ -202,10 +204,14 @@ class _Making:
     undo: ExitStack
     closing: ExitStack
 
-    def delete_again(self, container: Container | None) -> None:
-        """Delete ``container`` unless a certificate comes of it."""
-        if container is not None:
-            self.undo.callback(_delete, container)
+    def delete_again(self, context: CspContext) -> None:
+        """Delete the container of ``context``, wherever it is by then, unless a certificate comes of it."""
+        self.undo.callback(_delete_of, context)
+
+
+def _delete_of(context: CspContext) -> None:
+    if context.container is not None:
+        _delete(context.container)
 
 
 def _delete(container: Container) -> None:
@@ -220,9 +226,23 @@ def _found(handle: object, link: CryptKeyProvInfo | None, request: Request, wher
         return _Found(CngSigningKey(handle), link if link and not link.prov_type else _link_to_key(handle))
     if isinstance(handle, CspContext):
         return _in_provider(handle, link)
+    _check_algorithm(request, for_csp=link is None or bool(link.prov_type))
     if link is None:
         return _new_on_card(where)
     return _by_csp(link, where) if link.prov_type else _by_ksp(link, request, where)
+
+
+def _check_algorithm(request: Request, *, for_csp: bool) -> None:
+    """Raise for a signature that no key makes which would be made for it.
+
+    Raises:
+        WinError: NTE_BAD_ALGID.
+    """
+    if request.algorithm is None or request.flags & NO_SIGN:
+        return
+    family = signatures.scheme_of(request.algorithm).family
+    if family not in (_CSP_FAMILIES if for_csp else _KSP_FAMILIES):
+        raise WinError.of(Code.NTE_BAD_ALGID, f"{request.algorithm.oid} is no signature of such keys")
 
 
 def _link_to_key(key: NCryptKey) -> CryptKeyProvInfo | None:
@@ -276,10 +296,9 @@ def _new_in(name: str, where: _Making) -> _Found:
     try:
         found = _with_new_key(context, flags.AT_SIGNATURE)
     except WinError:
-        if context.container is not None:
-            _delete(context.container)
+        _delete_of(context)
         raise
-    where.delete_again(context.container)
+    where.delete_again(context)
     return found
 
 
@@ -312,7 +331,7 @@ def _by_csp(link: CryptKeyProvInfo, where: _Making) -> _Found:
         if error.code != _MISSING:
             raise
         context = open_it(given | flags.CRYPT_NEWKEYSET, where)
-        where.delete_again(context.container)
+        where.delete_again(context)
     with context.guard():
         _give_pins(context, link)
         is_there = context.slots.get(spec) is not None
@@ -345,8 +364,8 @@ def _by_ksp(link: CryptKeyProvInfo, request: Request, where: _Making) -> _Found:
         if error.code not in (_MISSING, Code.NTE_NO_KEY):
             raise
         key = _new_by_ksp(storage, link, spec, request)
-        if error.code == _MISSING and key.place is not None:
-            where.delete_again(key.place.container)
+        if error.code == _MISSING and key.place is not None and key.place.container is not None:
+            where.undo.callback(_delete, key.place.container)
     where.closing.callback(key.close)
     name = key.place.name if key.place else ""
     return _Found(CngSigningKey(key), replace(_without_pins(link), container_name=link.container_name or name))
