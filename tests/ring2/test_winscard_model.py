@@ -95,7 +95,7 @@ class Handles(RuleBasedStateMachine):
     def insert(self):
         if not self.present:
             self.system.insert(self.card, DESK)
-            self.present, self.verified = True, False
+            self.present, self.verified, self.powered = True, False, True
             self.insertion += 1
             self.resets += 1
 
@@ -117,6 +117,7 @@ class Handles(RuleBasedStateMachine):
             wanted = Code.SCARD_E_SHARING_VIOLATION
         result = self.call(wanted, w.SCardConnect, self.context, DESK, share, TX)
         if wanted is None:
+            self.powered = True
             assert result[1] == w.SCARD_PROTOCOL_T1
             self.handles.append(Model(result[0], share, self.insertion, self.resets))
 
@@ -130,6 +131,7 @@ class Handles(RuleBasedStateMachine):
         self.handles.remove(model)
         if disposition and self.is_here(model):
             self.reset(None)
+            self.powered = self.powered and (disposition != w.SCARD_UNPOWER_CARD or bool(self.alive()))
         self.call(Code.ERROR_INVALID_HANDLE, w.SCardStatus, model.handle)
 
     @precondition(lambda self: self.handles)
@@ -146,6 +148,7 @@ class Handles(RuleBasedStateMachine):
         result = self.call(wanted, w.SCardReconnect, model.handle, share, TX, initialization)
         if wanted is None:
             assert result == w.SCARD_PROTOCOL_T1
+            self.powered = True
             if model.insertion != self.insertion:
                 model.depth = 0
             model.share, model.insertion, model.resets = share, self.insertion, self.resets
@@ -229,6 +232,7 @@ class Handles(RuleBasedStateMachine):
             return
         (state,) = w.SCardGetStatusChange(self.context, 0, [w.ReaderState(DESK)])
         shown = w.SCARD_STATE_CHANGED | (w.SCARD_STATE_PRESENT if self.present else w.SCARD_STATE_EMPTY)
+        shown |= w.SCARD_STATE_UNPOWERED if self.present and not self.powered else 0
         shown |= w.SCARD_STATE_INUSE if self.alive() else 0
         shown |= w.SCARD_STATE_EXCLUSIVE if any(each.share == EXCLUSIVE for each in self.alive()) else 0
         assert state.event_state & 0xFFFF == shown

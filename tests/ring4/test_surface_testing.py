@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 from certs import make
 from cryptography import x509
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from scarddesk import READER, SECOND, SELECT_GIDS, SELECT_PIV, VERIFIED_PIV, VERIFY_PIV, raises, small_gids, small_piv
+from scarddesk import (
+    READER,
+    SECOND,
+    SELECT_GIDS,
+    SELECT_PIV,
+    VERIFIED_PIV,
+    VERIFY_PIV,
+    raises,
+    response_to,
+    small_gids,
+    small_piv,
+)
 
 from calais import System, WinError
 from calais.testing import FixedPrompt, card_data, local_system, virtual_gids, virtual_piv
@@ -254,12 +263,6 @@ def test_the_management_key_authenticates_with_its_algorithm(options, block):
             m.CardAuthenticateChallenge(data, bytes(block))
 
 
-def response_to(challenge, key, block):
-    algorithm = TripleDES(key) if block == 8 else algorithms.AES(key)
-    encryptor = Cipher(algorithm, modes.CBC(bytes(block))).encryptor()
-    return encryptor.update(challenge) + encryptor.finalize()
-
-
 @pytest.mark.usefixtures("system")
 def test_a_read_only_card_says_so_and_is():
     for card in (small_piv(read_only=True), small_gids(read_only=True)):
@@ -349,78 +352,6 @@ def test_an_image_is_a_card(name):
         assert m.CardGetContainerInfo(data, 0).key_ex_public_key
         certificate = x509.load_der_x509_certificate(expand_certificate(m.CardReadFile(data, "mscp", "kxc00")))
         assert certificate.subject
-
-
-# --- virtual_gids ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("system")
-def test_a_default_gids_card_has_one_exchange_key_with_a_certificate():
-    with card_data(virtual_gids()) as data:
-        info = m.CardGetContainerInfo(data, 0)
-        assert int.from_bytes(info.key_ex_public_key[12:16], "little") == 2048
-        assert info.sig_public_key == b""
-        assert "kxc00" in m.CardEnumFiles(data, "mscp")
-        with raises(m.SCARD_E_NO_KEY_CONTAINER):
-            m.CardGetContainerInfo(data, 1)
-
-
-@pytest.mark.usefixtures("system")
-def test_keys_of_a_gids_card_are_the_given_ones_and_the_first_is_the_default():
-    keys = [("One", m.AT_SIGNATURE, rsa2048(), None), (None, m.AT_KEYEXCHANGE, p256(), None)]
-    with card_data(virtual_gids(keys=keys)) as data:
-        assert m.CardGetContainerInfo(data, 0).sig_public_key
-        assert m.CardGetContainerInfo(data, 1).key_ex_public_key
-        records = m.ContainerMapRecord.parse_file(m.CardReadFile(data, "mscp", "cmapfile"))
-        assert records[0].guid == "One"
-        assert records[0].flags == 3
-        assert records[1].flags == 1
-        assert records[1].guid
-        assert records[1].key_exchange_key_size_bits == 256
-
-
-@pytest.mark.usefixtures("system")
-def test_card_id_pin_and_admin_key_are_the_given_ones():
-    card = small_gids(card_id=bytes(range(16)), pin="abcdef", admin_key=bytes(range(24)))
-    with card_data(card) as data:
-        assert m.CardReadFile(data, None, "cardid") == bytes(range(16))
-        m.CardAuthenticatePin(data, "user", b"abcdef")
-        challenge = m.CardGetChallenge(data)
-        m.CardAuthenticateChallenge(data, response_to(challenge, bytes(range(24)), 8))
-
-
-@pytest.mark.usefixtures("system")
-def test_a_gids_card_without_admin_key_lists_the_user_only():
-    with card_data(small_gids(admin_key=None)) as data:
-        assert m.CardGetProperty(data, m.CP_CARD_LIST_PINS) == 0x02
-        with raises(m.SCARD_E_INVALID_PARAMETER):
-            m.CardGetChallengeEx(data, m.ROLE_ADMIN)
-
-
-@pytest.mark.parametrize("offered", [True, False], ids=["offered", "not-offered"])
-@pytest.mark.usefixtures("system")
-def test_session_pins_are_an_option(offered):
-    with card_data(small_gids(session_pins=offered)) as data:
-        strength = m.CardGetProperty(data, m.CP_CARD_PIN_STRENGTH_VERIFY, m.ROLE_USER)
-        assert bool(strength & m.CARD_PIN_STRENGTH_SESSION_PIN) is offered
-        flags = m.CARD_AUTHENTICATE_GENERATE_SESSION_PIN
-        if offered:
-            session = m.CardAuthenticateEx(data, m.ROLE_USER, flags, b"123456")
-            m.CardAuthenticateEx(data, m.ROLE_USER, m.CARD_AUTHENTICATE_SESSION_PIN, session)
-        else:
-            with raises(m.SCARD_E_UNSUPPORTED_FEATURE):
-                m.CardAuthenticateEx(data, m.ROLE_USER, flags, b"123456")
-
-
-def test_a_blank_card_is_selectable_and_not_yet_initialised():
-    card = virtual_gids(blank=True)
-    assert card.process(SELECT_GIDS)[-2:] == b"\x90\x00"
-
-
-@pytest.mark.usefixtures("system")
-def test_a_contactless_card_works():
-    with card_data(virtual_gids(contactless=True, keys=[])) as data:
-        assert m.CardReadFile(data, None, "cardid")
 
 
 # --- card_data -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from calais import WinError
 from calais.testing import virtual_gids, virtual_piv
@@ -45,3 +47,10 @@ def small_piv(**options):
 def small_gids(**options):
     """A GIDS card that is quickly made."""
     return virtual_gids(**{"keys": [], **options})
+
+
+def response_to(challenge, key, block):
+    """The answer to a challenge of the management or admin key."""
+    algorithm = TripleDES(key) if block == 8 else algorithms.AES(key)
+    encryptor = Cipher(algorithm, modes.CBC(bytes(block))).encryptor()
+    return encryptor.update(challenge) + encryptor.finalize()

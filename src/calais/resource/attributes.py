@@ -68,6 +68,7 @@ class Seen:
     friendly: Friendly
     atr: bytes | None
     protocol: int
+    powered: bool = True
 
     def atr_string(self) -> bytes:
         """The ATR.
@@ -118,7 +119,7 @@ ATTRIBUTES: Mapping[int, Attribute] = {
     SCARD_ATTR_CHARACTERISTICS: Attribute(int, lambda _: 0),
     SCARD_ATTR_CURRENT_PROTOCOL_TYPE: Attribute(int, lambda seen: seen.protocol),
     SCARD_ATTR_ICC_PRESENCE: Attribute(int, lambda seen: CARD_ABSENT if seen.atr is None else CARD_PRESENT),
-    SCARD_ATTR_ICC_INTERFACE_STATUS: Attribute(int, lambda seen: int(bool(seen.atr))),
+    SCARD_ATTR_ICC_INTERFACE_STATUS: Attribute(int, lambda seen: int(bool(seen.atr) and seen.powered)),
     SCARD_ATTR_ATR_STRING: Attribute(bytes, Seen.atr_string),
     SCARD_ATTR_ICC_TYPE_PER_ATR: Attribute(int, lambda _: ISO_7816_ASYNCHRONOUS),
     SCARD_ATTR_MAXINPUT: Attribute(int),
@@ -139,7 +140,9 @@ _UNLISTED = Attribute(bytes)
 _WIDE = frozenset({SCARD_ATTR_DEVICE_FRIENDLY_NAME_W, SCARD_ATTR_DEVICE_SYSTEM_NAME_W})
 
 
-def virtual_attribute(number: int, friendly: Friendly, atr: bytes | None, protocol: int) -> Value:
+def virtual_attribute(
+    number: int, friendly: Friendly, atr: bytes | None, protocol: int, *, powered: bool = True
+) -> Value:
     """What a virtual reader answers.
 
     Args:
@@ -147,6 +150,7 @@ def virtual_attribute(number: int, friendly: Friendly, atr: bytes | None, protoc
         friendly: the reader.
         atr: of the card in it, ``None`` = there is none, ``b""`` = it does not answer.
         protocol: active SCARD_PROTOCOL_*.
+        powered: whether the card has power.
 
     Raises:
         Unsupported: it has no such attribute.
@@ -155,7 +159,7 @@ def virtual_attribute(number: int, friendly: Friendly, atr: bytes | None, protoc
     answer = ATTRIBUTES.get(number, _UNLISTED).virtual
     if answer is None:
         raise Unsupported(detail=f"{friendly.reader} has no attribute 0x{number:08X}")
-    return answer(Seen(friendly, atr, protocol))
+    return answer(Seen(friendly, atr, protocol, powered))
 
 
 def typed(number: int, value: Value) -> Value:

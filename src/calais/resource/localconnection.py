@@ -25,6 +25,7 @@ from calais.win.flags import (
     SCARD_ABSENT,
     SCARD_LEAVE_CARD,
     SCARD_NEGOTIABLE,
+    SCARD_PRESENT,
     SCARD_PROTOCOL_DEFAULT,
     SCARD_PROTOCOL_T0,
     SCARD_PROTOCOL_T1,
@@ -32,6 +33,7 @@ from calais.win.flags import (
     SCARD_SHARE_DIRECT,
     SCARD_SHARE_EXCLUSIVE,
     SCARD_SPECIFIC,
+    SCARD_UNPOWER_CARD,
 )
 
 if TYPE_CHECKING:
@@ -135,6 +137,7 @@ class LocalConnection:
             transport.close()
             raise
         self._adopt(transport, protocol)
+        self._board.power_up()
 
     def _new_transport(self) -> LocalTransport:
         """A connection to the card, which waits for its turn as long as it takes."""
@@ -192,6 +195,7 @@ class LocalConnection:
         else:
             transport.share()
         self.protocol = protocol
+        self._board.power_up()
 
     def _reset_now(self, kind: int) -> None:
         """Reset the card, in the transaction that is open or in one for it."""
@@ -218,14 +222,19 @@ class LocalConnection:
     def disconnect(self, disposition: int) -> None:
         """See ``Connection``."""
         transport = self._transport
+        was_done = False
         if transport is not None:
             with suppress(WinError):
                 if disposition != SCARD_LEAVE_CARD:
                     self._reset_now(disposition)
+                    was_done = True
             self._board.give(self)
             self.depth = 0
             transport.close()
         self._board.leave(self)
+        if was_done and disposition == SCARD_UNPOWER_CARD:
+            with suppress(WinError):
+                self._board.power_down()
         self._board.announce()
 
     def abort(self) -> None:
@@ -335,6 +344,8 @@ class LocalConnection:
         status = self._board.port.status()
         if not status.present:
             return CardCondition(SCARD_ABSENT, 0, b"")
+        if not self._board.is_powered(status):
+            return CardCondition(SCARD_PRESENT, self.protocol, status.atr)
         state = SCARD_SPECIFIC if self._is_active() else SCARD_NEGOTIABLE
         return CardCondition(state, self.protocol, status.atr)
 
@@ -355,7 +366,10 @@ class LocalConnection:
         """See ``Connection``."""
         self._check()
         status = self._board.port.status()
-        return virtual_attribute(number, self._board.friendly, status.atr if status.present else None, self.protocol)
+        atr = status.atr if status.present else None
+        return virtual_attribute(
+            number, self._board.friendly, atr, self.protocol, powered=self._board.is_powered(status)
+        )
 
     def set_attribute(self, number: int, value: bytes | int | str) -> None:
         """See ``Connection``."""

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from calais.resource.attributes import Friendly
 from calais.resource.clock import Clock
 from calais.resource.connection import Sight, sight_of_card
-from calais.resource.localconnection import LocalConnection, LocalPort
+from calais.resource.localconnection import LocalConnection, LocalPort, LocalTransport
+from calais.resource.slots import ReaderStatus
 from calais.win.errors import CardReset, SharingViolation
 from calais.win.flags import (
     SCARD_LEAVE_CARD,
@@ -25,6 +26,7 @@ from calais.win.flags import (
     SCARD_SHARE_EXCLUSIVE,
     SCARD_STATE_EXCLUSIVE,
     SCARD_STATE_INUSE,
+    SCARD_STATE_UNPOWERED,
 )
 
 IDLE_S = 5.0
@@ -51,6 +53,7 @@ class Board:
         self._busy = False
         self._closed = False
         self._keeper: threading.Thread | None = None
+        self._off: tuple[LocalTransport, int, int] | None = None
 
     def sight(self) -> Sight:
         """The reader as it is now.
@@ -64,7 +67,38 @@ class Board:
         sharing = SCARD_STATE_INUSE if users else 0
         if SCARD_SHARE_EXCLUSIVE in users:
             sharing |= SCARD_STATE_EXCLUSIVE
+        if status.atr and not self.is_powered(status):
+            sharing |= SCARD_STATE_UNPOWERED
         return sight_of_card(status.present, status.atr, status.insertion, sharing)
+
+    def is_powered(self, status: ReaderStatus) -> bool:
+        """Whether the card has power: its last handle has not taken it away, or somebody has used the card since.
+
+        Args:
+            status: the reader as it is now.
+        """
+        off = self._off
+        return off is None or (off[0].epoch, status.insertion) != off[1:]
+
+    def power_down(self) -> None:
+        """A handle took the power away, and is gone: it stays off if that was the last one.
+
+        Raises:
+            NoCard, ReaderUnavailable: there is no card any more.
+        """
+        self.power_up()
+        insertion = self.port.status().insertion
+        with self.mutex:
+            if not any(each.uses_card for each in self.connections):
+                watch = self.port.connect()  # only looks on: what others do with the card shows in its epoch
+                self._off = (watch, watch.epoch, insertion)
+
+    def power_up(self) -> None:
+        """Somebody has connected to the card."""
+        with self.mutex:
+            off, self._off = self._off, None
+        if off is not None:
+            off[0].close()
 
     def close(self) -> None:
         """Disconnect everybody."""
@@ -77,6 +111,7 @@ class Board:
             connection.disconnect(SCARD_LEAVE_CARD)
         if keeper is not None:
             keeper.join()
+        self.power_up()
 
     # --- who is there
 
