@@ -281,17 +281,20 @@ def check_outline(data: bytes) -> None:
     first = next(ber.children(outer), None)
     if first is None or first.tag != der.INTEGER or first.content != _VERSION:
         raise BadData(Code.CRYPT_E_ASN1_BADTAG, "This is no PFX.", index=0)
+    total = 0
     for count, node in enumerate(_nodes(outer)):
         if count > MAX_NODES:
             raise _too_much("parts")
         for salt, number in pairwise(_inside(node)):
-            if (salt.tag, number.tag) == (der.OCTET_STRING, der.INTEGER) and _is_large(number):
-                raise _too_much("iterations")
+            if (salt.tag, number.tag) == (der.OCTET_STRING, der.INTEGER):
+                total += _rounds(number)
+        if total > MAX_ITERATIONS:
+            raise _too_much("iterations")
 
 
-def _is_large(number: der.Node) -> bool:
-    """Whether what follows a salt is an iteration count that nobody should work off."""
-    return int.from_bytes(number.content[:MAX_COUNT_BYTES], "big") > MAX_ITERATIONS
+def _rounds(number: der.Node) -> int:
+    """What follows a salt is how often to derive; one of many bytes is too much as soon as it is read."""
+    return int.from_bytes(number.content[:MAX_COUNT_BYTES], "big")
 
 
 def _too_much(what: str) -> BadData:
