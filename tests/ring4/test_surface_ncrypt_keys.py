@@ -295,3 +295,10 @@ def test_encrypted_pkcs8_wants_only_allow_export(shared):
     with pytest.raises(WinError) as caught:
         nc.NCryptImportKey(provider(MEMORY), None, "PKCS8_PRIVATEKEY", (wrong,), blob)
     assert caught.value.name.startswith("NTE_")
+
+
+def test_null_may_be_written_as_0(card):
+    key = nc.NCryptOpenKey(card, "dsa")
+    blob = nc.NCryptExportKey(key, 0, "PUBLICBLOB", None, 0)
+    assert get(nc.NCryptImportKey(card, 0, "PUBLICBLOB", None, blob, 0), "Algorithm Name") == "ECDSA_P256"
+    assert nc.NCryptTranslateHandle(adv.CryptAcquireContext("box"), 0, KX)

@@ -199,6 +199,20 @@ def make_and_finish(name):
     nc.NCryptFinalizeKey(key)
 
 
+@pytest.mark.parametrize("bits", [256, 384])
+@pytest.mark.parametrize("first", ["ECDH", "ECDSA"])
+def test_an_agreement_key_on_piv_opens_as_one(first, bits):
+    with local_system() as system:
+        system.insert(virtual_piv(keys={}))
+        prov = provider()
+        put(prov, nc.NCRYPT_READER_PROPERTY, "Virtual Reader 0")
+        put(prov, nc.NCRYPT_PIN_PROPERTY, PIN)
+        for scheme in (first, "ECDSA" if first == "ECDH" else "ECDH"):
+            nc.NCryptFinalizeKey(create(prov, f"{scheme}_P{bits}", scheme))
+        for scheme in ("ECDH", "ECDSA"):
+            assert get(nc.NCryptOpenKey(prov, scheme), "Algorithm Name") == f"{scheme}_P{bits}"
+
+
 def test_nameless_keys_are_made_by_either_provider_and_die_with_the_handle(shared):
     for name in (CARD, MEMORY):
         key = create(provider(name), "ECDSA_P256")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from calais.minidriver.injection import absent
@@ -44,6 +45,12 @@ class KeyOrder:
     name: str | None = None
     pin_policy: int = 0
     touch_policy: int = 0
+
+    @property
+    def is_agreement(self) -> bool:
+        """Whether an EC key for key agreement is wanted."""
+        is_rsa = self.algorithm.startswith("RSA") if self.key is None else isinstance(self.key, rsa.RSAPrivateKey)
+        return self.purpose is KeyPurpose.EXCHANGE and not is_rsa
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class PivAdministration(Administration):
         if order.key is None and order.algorithm not in self.key_algorithms:
             known = ", ".join(self.key_algorithms)
             raise BadParameter(detail=f"PIV has no keys {order.algorithm!r}", next_step=f"there are: {known}")
-        index = newcontainers.fitting(self.view, index, order.purpose)
+        index = newcontainers.fitting(self.view, index, order)
         slot = writing.writable_slot(self.view, index)
         rules = {"pin_policy": order.pin_policy, "touch_policy": order.touch_policy}
         if order.key is not None:

@@ -2,7 +2,9 @@
 
 A PIV card has fixed slots and names of its own for them. A new container takes the slot whose name it asks for, else
 the first that is free: 9A, 9D, 82 to 95 for exchange keys, 9C for signature keys; 9E, whose key wants no PIN, only by
-its name. A slot whose key cannot be excluded is not free (see ``vacancy``). A name that is not the slot's own is kept in the container map (see ``keptmap``), where the card takes one.
+its name. A key for key agreement is not put into 9A, where it would be taken for one that signs. A slot whose key cannot
+be excluded is not free (see ``vacancy``). A name that is not the slot's own is kept in the container map (see
+``keptmap``), where the card takes one.
 
 Changes want the management key, which programs do not have. Where the card keeps it for its user (Yubico: in the
 Printed Information, read with the PIN), or says that it is still the one it was delivered with, it is used; any other
@@ -20,7 +22,7 @@ from calais.cards.piv import edge, edge_yubico, keptmap, listing, pins, spec, va
 from calais.cards.piv.containermap import MapRecord
 from calais.cards.piv.view import CardView
 from calais.iso7816 import tlv
-from calais.minidriver.administration import KeyPurpose
+from calais.minidriver.administration import KeyOrder, KeyPurpose
 from calais.minidriver.api import ContainerEntry
 from calais.minidriver.containers import AT_KEYEXCHANGE, AT_SIGNATURE
 from calais.minidriver.pins import Role
@@ -117,26 +119,31 @@ def _own_names_only(view: CardView) -> WinError:
     return WinError.of(Code.NTE_BAD_KEYSET_PARAM, detail, next_step=f"give no name, or one of: {free}")
 
 
-def fitting(view: CardView, index: int, purpose: KeyPurpose) -> int:
-    """The index of a slot for a key of ``purpose``: ``index``, unless that container waits for a key in another slot.
+def fitting(view: CardView, index: int, order: KeyOrder) -> int:
+    """The index of a slot for the key of ``order``: ``index``, unless that container waits for a key in another slot.
 
     Raises:
         BadParameter: its key is there, and for the other purpose.
         WinError: SCARD_E_WRITE_TOO_MANY, no slot for such a key is free.
     """
     slot = writing.writable_slot(view, index)
-    wanted = _KEY_SPEC_OF.get(purpose)
+    wanted = _KEY_SPEC_OF.get(order.purpose)
     if wanted is None:
         return index
-    if wanted == listing.key_spec_of(slot):
+    if wanted == listing.key_spec_of(slot) and not (_misleads(slot, order) and _is_waiting(view, slot)):
         if _is_waiting(view, slot):
             _refuse_hidden_key(view, slot)
         return index
     if view.certificate(slot) is not None or listing.ask_card(view, slot) is not None:
         raise BadParameter(detail="the purpose of a PIV key is that of its slot")
-    other = next(_free_slots(view, wanted), None) or _full()
+    other = next((free for free in _free_slots(view, wanted) if not _misleads(free, order)), None) or _full()
     keptmap.note_move(view, slot, other, wanted)
     return listing.INDEX_OF[other.ref]
+
+
+def _misleads(slot: spec.Slot, order: KeyOrder) -> bool:
+    """Whether the key of ``order`` would be taken for one of another use in ``slot``."""
+    return order.is_agreement and slot.ref == spec.REF_PIV_AUTH
 
 
 def remove_container(view: CardView, index: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from calais.provider.ksp import cardkeys, errors, making, properties, providerfacts
 from calais.provider.ksp.algorithms import ALGORITHMS, algorithm_named, algorithm_of
 from calais.provider.ksp.cardkeys import KEY_SPECS, KeyEnumeration
-from calais.provider.ksp.handles import KeySettings, NCryptKey, NCryptObject, NCryptProv, a_key, a_provider
+from calais.provider.ksp.handles import KeySettings, NCryptKey, NCryptObject, NCryptProv, a_key, a_provider, is_null
 from calais.provider.ksp.keyblobs import BlobRow, KeyBlob, Parameters, blob_type, parameters, parse
 from calais.provider.ksp.making import Wanted
 from calais.provider.ksp.storage import PROVIDERS, Storage, Systems, provider_named
@@ -231,7 +231,7 @@ def export_key(handle: object, export_key: object, blob: object, params: object,
     key = a_key(handle)
     checked(given)
     row = blob_type(blob)
-    if export_key is not None:
+    if not is_null(export_key):
         raise errors.not_supported("key blobs are not encrypted with other keys")
     told = parameters(params, row.exports)
     material = key.material
@@ -257,7 +257,7 @@ def import_key(handle: object, import_key: object, blob: object, params: object,
     row = blob_type(blob)
     if not row.private and given & flags.NCRYPT_DO_NOT_FINALIZE_FLAG:
         raise WinError.of(Code.NTE_BAD_FLAGS, "a public key is finished as it is")
-    if import_key is not None:
+    if not is_null(import_key):
         raise errors.not_supported("key blobs are not encrypted with other keys")
     told = parameters(params, row.imports)
     if not isinstance(data, bytes | bytearray | memoryview) or not len(data):

@@ -286,6 +286,11 @@ def a_provider(handle: object) -> Storage:
     return handle.storage
 
 
+def is_null(handle: object) -> bool:
+    """Whether a handle is NULL: ``None``, or 0 as C programmers write it."""
+    return handle is None or (type(handle) is int and handle == 0)
+
+
 def a_key(handle: object) -> NCryptKey:
     """``handle`` when it is an open key; errors as ``a_provider``."""
     if not isinstance(handle, NCryptKey) or not handle.is_open:
