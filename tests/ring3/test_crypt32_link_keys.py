@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import pytest
 from cspdesk import container_of, gids
@@ -338,3 +339,22 @@ def test_an_element_that_is_copied_leaves_its_handle_behind(system):
     assert get(copy, INFO) == get(context, INFO)
     other = CertAddCertificateLinkToStore(CertOpenStore("Memory"), context, CERT_STORE_ADD_ALWAYS)
     assert acquire(other, USE).handle is kept
+
+
+def test_threads_that_ask_at_once_share_one_handle_and_nobody_gets_a_closed_one(system):
+    insert(gids())
+    context = linked(flags=1)
+    barrier, found = threading.Barrier(6), []
+
+    def ask():
+        barrier.wait(10)
+        found.append(acquire(context, USE, system=system).handle)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 6
+    assert set(map(id, found)) == {id(get(context, SLOT).handle)}
+    assert not found[0].closed

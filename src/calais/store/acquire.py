@@ -80,6 +80,12 @@ class _Request:
     def ways(self) -> tuple[bool, ...]:
         return technologies(self.flags)
 
+    def usable(self, slot: CertKeyContext | None) -> AcquiredKey | None:
+        """What a slot gives, if its handle is of an allowed kind; one without handle is empty."""
+        if slot is None or not isinstance(slot.handle, KeyHandle) or slot.handle.is_ncrypt not in self.ways:
+            return None
+        return AcquiredKey(slot.handle, slot.key_spec, caller_free=False)
+
     def caches(self, info: CryptKeyProvInfo | None) -> bool:
         """Whether caching is in force: CACHE, or USE_PROV_INFO and the link allows it."""
         if self.flags & CRYPT_ACQUIRE_USE_PROV_INFO_FLAG:
@@ -140,17 +146,20 @@ def _acquire(request: _Request) -> AcquiredKey:
     element, flags = request.element, request.flags
     info = bag.key_prov_info(element)
     if request.caches(info):
-        cached = _cached(request)
+        cached = request.usable(element.slot)
         if cached is not None:
             return cached
     handle, used = _open_or_heal(request, info)
     spec = CERT_NCRYPT_KEY_SPEC if handle.is_ncrypt else used.key_spec or getattr(handle, "key_spec", AT_KEYEXCHANGE)
     if flags & CRYPT_ACQUIRE_COMPARE_KEY_FLAG:
         _compare(request, handle, spec)
-    keep = request.caches(used)
-    if keep:
-        element.put_handle(CertKeyContext(handle, spec))
-    return AcquiredKey(handle, spec, not keep)
+    if not request.caches(used):
+        return AcquiredKey(handle, spec, caller_free=True)
+    slot = element.keep_handle(CertKeyContext(handle, spec), lambda found: request.usable(found) is not None)
+    kept = request.usable(slot) or AcquiredKey(handle, spec, caller_free=False)
+    if kept.handle is not handle:
+        handle.close()  # another thread has kept one meanwhile
+    return kept
 
 
 def _check_flags(flags: int, window: int | None) -> None:
@@ -164,14 +173,6 @@ def _check_flags(flags: int, window: int | None) -> None:
     if window is not None and not (has_window and isinstance(window, int)):
         detail = "A window handle is a number and goes with its flag."
         raise BadParameter(Code.E_INVALIDARG, detail, next_step=_WINDOW_STEP)
-
-
-def _cached(request: _Request) -> AcquiredKey | None:
-    """The key in the slot, if it is of an allowed kind; a slot without handle is empty."""
-    slot = request.element.slot
-    if slot is None or not isinstance(slot.handle, KeyHandle) or slot.handle.is_ncrypt not in request.ways:
-        return None
-    return AcquiredKey(slot.handle, slot.key_spec, caller_free=False)
 
 
 def _open_or_heal(request: _Request, info: CryptKeyProvInfo | None) -> tuple[KeyHandle, CryptKeyProvInfo]:
@@ -198,7 +199,9 @@ def _open_or_heal(request: _Request, info: CryptKeyProvInfo | None) -> tuple[Key
 def _no_link(*, searched: bool) -> WinError:
     also = ", and no inserted card has its key" if searched else ""
     detail = f"The certificate has no link to a private key{also}."
-    step = "Insert its card; `calais propagate` or `calais cert repair` writes the link, `calais cert explain` says more."
+    step = (
+        "Insert its card; `calais propagate` or `calais cert repair` writes the link, `calais cert explain` says more."
+    )
     return NotFound(Code.CRYPT_E_NO_KEY_PROPERTY, detail, next_step=step)
 
 

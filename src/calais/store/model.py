@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -166,6 +166,16 @@ class Element:
         if not same:
             _close(before, owned=before_owned)
 
+    def keep_handle(self, context: CertKeyContext, suits: Callable[[CertKeyContext], bool]) -> CertKeyContext:
+        """Fill the slot, unless a handle that suits has come into it meanwhile; what is in it now."""
+        with self._lock:
+            before, before_owned = self.slot, self.slot_owned
+            if before is not None and suits(before):
+                return before
+            self.slot, self.slot_owned = context, True
+        _close(before, owned=before_owned)
+        return context
+
     def take_handle(self) -> KeyHandle | None:
         """Empty the slot and give its handle away, to be closed by the taker."""
         with self._lock:
@@ -309,6 +319,13 @@ class Context:
     def release_all(self) -> None:
         """Give back all references."""
         self._hold.drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._hold.count > 0:
+            self.free()
 
     def delete(self) -> None:
         """CertDeleteCertificateFromStore, CertDeleteCRLFromStore: out of its store; always gives one reference back.
