@@ -364,6 +364,65 @@ def test_close_and_with_never_raise():
     free.close()
 
 
+def test_a_closed_store_is_not_walked():
+    store = memory()
+    store.close()
+    with fails(c.ERROR_INVALID_PARAMETER):
+        iter(store)
+
+
+@pytest.mark.parametrize("kind", ["certificate", "crl"])
+def test_a_context_is_given_back_at_the_end_of_a_with_block_without_ever_raising(kind):
+    make = {
+        "certificate": lambda: c.CertCreateCertificateContext(1, ONE),
+        "crl": lambda: c.CertCreateCRLContext(1, crl()),
+    }
+    free = {"certificate": c.CertFreeCertificateContext, "crl": c.CertFreeCRLContext}[kind]
+    with make[kind]() as context:
+        assert context.encoded
+    with fails(c.ERROR_INVALID_PARAMETER):
+        free(context)
+    with make[kind]() as context:
+        free(context)
+
+
+def _with_zero_for_null():
+    context = c.CertCreateCertificateContext(1, ONE)
+    return {
+        "free": lambda: c.CertFreeCertificateContext(0),
+        "duplicate": lambda: c.CertDuplicateCertificateContext(0),
+        "free-crl": lambda: c.CertFreeCRLContext(0),
+        "duplicate-crl": lambda: c.CertDuplicateCRLContext(0),
+        "close": lambda: c.CertCloseStore(0),
+        "enum": lambda: c.CertEnumCertificatesInStore(memory(), 0),
+        "find": lambda: c.CertFindCertificateInStore(memory(), 1, 0, 0, None, 0),
+        "crls": lambda: c.CertEnumCRLsInStore(memory(), 0),
+        "sibling": lambda: c.CertAddStoreToCollection(c.CertOpenStore(11, 0, 0), 0),
+        "remove": lambda: c.CertRemoveStoreFromCollection(c.CertOpenStore(11), 0),
+        "add": lambda: c.CertAddEncodedCertificateToStore(0, 1, ONE, ADD),
+        "add-context": lambda: c.CertAddCertificateContextToStore(0, context, ADD),
+        "add-element": lambda: c.CertAddSerializedElementToStore(
+            0, c.CertSerializeCertificateStoreElement(context), ADD
+        ),
+        "link": lambda: c.CertAddCertificateLinkToStore(0, context, ADD),
+        "issuer": lambda: c.CertGetIssuerCertificateFromStore(memory(), context, 0),
+        "verify": lambda: c.CertVerifySubjectCertificateContext(context, 0, 0),
+    }
+
+
+@pytest.mark.parametrize("call", list(_with_zero_for_null()))
+def test_zero_is_null_where_a_handle_may_be_missing(call):
+    _with_zero_for_null()[call]()
+
+
+def test_zero_is_null_where_a_handle_may_not_be_missing_too():
+    for use in (c.CertDuplicateStore, c.CertEnumCertificatesInStore, c.CertSerializeCertificateStoreElement):
+        with fails(c.E_INVALIDARG):
+            use(0)
+    with fails(c.ERROR_INVALID_PARAMETER):
+        c.CertDuplicateStore(False)
+
+
 # --- CRLs ------------------------------------------------------------------------------------------------------------
 
 

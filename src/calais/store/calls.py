@@ -1,6 +1,6 @@
 """The bodies of the faces of crypt32: parameters checked, then one call of the store.
 
-``None`` stands for NULL. A handle of another kind, or one that was released, is ERROR_INVALID_PARAMETER; NULL
+``None`` stands for NULL, and so does 0 for a handle. A handle of another kind, or one that was released, is ERROR_INVALID_PARAMETER; NULL
 where it has no meaning, and a parameter of another type, is E_INVALIDARG.
 """
 
@@ -28,9 +28,14 @@ from calais.win.flags import (
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
+def is_null(handle: object) -> bool:
+    """Whether a handle is NULL, in one of the two ways in which C programs write it."""
+    return handle is None or (type(handle) is int and handle == 0)
+
+
 def store_of(handle: object) -> Store:
     """The open store behind a handle."""
-    if handle is None:
+    if is_null(handle):
         raise BadParameter(Code.E_INVALIDARG, "A store is needed.")
     if not isinstance(handle, Store) or not handle.is_open:
         raise BadParameter(Code.ERROR_INVALID_PARAMETER, "This is no open store.")
@@ -39,7 +44,7 @@ def store_of(handle: object) -> Store:
 
 def context_of(kind: Kind[C], handle: object) -> C:
     """The context of this kind behind a handle."""
-    if handle is None:
+    if is_null(handle):
         raise BadParameter(Code.E_INVALIDARG, "A context is needed.")
     if not isinstance(handle, kind.context) or handle.references <= 0:
         raise BadParameter(Code.ERROR_INVALID_PARAMETER, "This is no such context, or one that was released.")
@@ -78,12 +83,12 @@ def create_context(kind: Kind[C], encoding: int, data: object) -> C:
 
 def duplicate_context(kind: Kind[C], handle: object) -> C | None:
     """CertDuplicateCertificateContext, CertDuplicateCRLContext."""
-    return None if handle is None else context_of(kind, handle).duplicate()
+    return None if is_null(handle) else context_of(kind, handle).duplicate()
 
 
 def free_context(kind: Kind[C], handle: object) -> None:
     """CertFreeCertificateContext, CertFreeCRLContext."""
-    if handle is not None:
+    if not is_null(handle):
         context_of(kind, handle).free()
 
 
@@ -138,7 +143,7 @@ def serialize(kind: Kind[C], handle: object) -> bytes:
 
 def _store_or_none(handle: object) -> Store:
     """NULL is the store of certificates that are in none."""
-    return EMPTY if handle is None else store_of(handle)
+    return EMPTY if is_null(handle) else store_of(handle)
 
 
 def delete_context(kind: Kind[C], handle: object) -> None:
@@ -165,7 +170,7 @@ def _live(para: object) -> object:
 
 def _next(kind: Kind[C], store: object, previous: object, query: Callable[[], Query]) -> C | None:
     """The next match; the previous context gives one reference back whatever happens."""
-    before = None if previous is None else context_of(kind, previous)
+    before = None if is_null(previous) else context_of(kind, previous)
     try:
         return store_of(store).step(kind, before, query())
     finally:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from calais.store import certificate
-from calais.store.calls import context_of, store_of
+from calais.store.calls import context_of, is_null, store_of
 from calais.store.certificate import Outline
 from calais.store.finding import query_for
 from calais.store.model import CERTIFICATES, CertificateContext
@@ -42,7 +42,7 @@ def issuer_certificate(
     store: object, subject: object, previous: object, flags: int
 ) -> tuple[CertificateContext | None, int]:
     """CertGetIssuerCertificateFromStore; the previous context gives one reference back whatever happens."""
-    before = None if previous is None else context_of(CERTIFICATES, previous)
+    before = None if is_null(previous) else context_of(CERTIFICATES, previous)
     try:
         opened, issued = store_of(store), context_of(CERTIFICATES, subject)
         _check_flags(flags)
@@ -59,7 +59,7 @@ def verify_subject(subject: object, issuer: object, flags: int) -> int:
     """CertVerifySubjectCertificateContext: the checks that did not pass."""
     issued = context_of(CERTIFICATES, subject)
     _check_flags(flags)
-    return _left(issued, None if issuer is None else context_of(CERTIFICATES, issuer), flags)
+    return _left(issued, None if is_null(issuer) else context_of(CERTIFICATES, issuer), flags)
 
 
 def _check_flags(flags: int) -> None:

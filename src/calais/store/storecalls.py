@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
 from calais.store import control, saving
-from calais.store.calls import store_of
+from calais.store.calls import is_null, store_of
 from calais.store.collections import Collection
 from calais.store.locations import LOCATION_NAMES, location_of
 from calais.store.model import CERTIFICATES, CRLS, CTLS, C, Element, Kind
@@ -41,7 +41,7 @@ def open_system_store(name: object, stores: Stores) -> Store | None:
 
 def close_store(handle: object, flags: int) -> None:
     """CertCloseStore; see ``Store.give_back``."""
-    if handle is not None:
+    if not is_null(handle):
         store_of(handle).give_back(flags)
 
 
@@ -68,14 +68,14 @@ def add_store_to_collection(collection: object, sibling: object, flags: int, pri
     group = store_of(collection)
     if not isinstance(group, Collection):
         raise BadParameter(Code.E_INVALIDARG, "This store is no collection.")
-    if sibling is not None:
+    if not is_null(sibling):
         group.include(store_of(sibling), flags, priority)
 
 
 def remove_store_from_collection(collection: object, sibling: object) -> None:
     """CertRemoveStoreFromCollection; what is no member, or no collection, stays as it is."""
     group = store_of(collection)
-    if isinstance(group, Collection) and sibling is not None:
+    if isinstance(group, Collection) and not is_null(sibling):
         group.exclude(store_of(sibling))
 
 
@@ -133,7 +133,7 @@ def _elements(kind: Kind[C], store: Store) -> list[Element]:
 def enumerate_locations(arg: object, visitor: Visitor | None) -> list[tuple[str, int]] | bool:
     """CertEnumSystemStoreLocation."""
     rows = [(name, int(each) << CERT_SYSTEM_STORE_LOCATION_SHIFT) for each, name in LOCATION_NAMES.items()]
-    return rows if visitor is None else _visit(visitor, ((name, flags, None) for name, flags in rows), arg)
+    return rows if not visitor else _visit(visitor, ((name, flags, None) for name, flags in rows), arg)
 
 
 def enumerate_stores(
@@ -144,7 +144,7 @@ def enumerate_stores(
     if isinstance(owner, str) and owner:
         names = [name for name in names if name.casefold().startswith(owner.casefold() + "\\")]
     place = flags & CERT_SYSTEM_STORE_LOCATION_MASK
-    return names if visitor is None else _visit(visitor, ((name, place, None) for name in names), arg)
+    return names if not visitor else _visit(visitor, ((name, place, None) for name in names), arg)
 
 
 def enumerate_physical(
@@ -153,7 +153,7 @@ def enumerate_physical(
     """CertEnumPhysicalStore."""
     members = stores().members(_name(name), location_of(flags))
     place = flags & CERT_SYSTEM_STORE_LOCATION_MASK
-    return members if visitor is None else _visit(visitor, ((each.name, place, each) for each in members), arg)
+    return members if not visitor else _visit(visitor, ((each.name, place, each) for each in members), arg)
 
 
 def _visit(visitor: Visitor, rows: Iterable[tuple[str, int, object]], arg: object) -> bool:

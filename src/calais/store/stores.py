@@ -20,7 +20,7 @@ from calais.store.shelf import Entry, Shelf, decide
 from calais.store.sources import Source
 from calais.store.watch import Watch
 from calais.win.codes import Code
-from calais.win.errors import WinError
+from calais.win.errors import BadParameter, WinError
 from calais.win.flags import (
     CERT_CLOSE_STORE_CHECK_FLAG,
     CERT_CLOSE_STORE_FORCE_FLAG,
@@ -298,6 +298,8 @@ class Store:
             context = self.next(context, query)
 
     def __iter__(self) -> Iterator[CertificateContext]:
+        if not self.is_open:
+            raise BadParameter(Code.ERROR_INVALID_PARAMETER, "The store was closed before.")
         return self.run()
 
 
