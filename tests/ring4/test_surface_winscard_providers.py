@@ -39,7 +39,7 @@ def prompt():
 
 @pytest.fixture
 def system(prompt):
-    with local_system(prompt=prompt) as made:
+    with local_system(prompt=prompt, policy={"TransactionTimeoutMilliseconds": 150}) as made:
         yield made
 
 
