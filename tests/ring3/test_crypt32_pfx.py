@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from calais.store import der as der_reader
 from calais.store import pkcs12 as store_pkcs12
 from calais.win.errors import WinError
 from calais.winapi import advapi32, ncrypt
@@ -361,3 +362,15 @@ def test_we_read_what_openssl_writes(tmp_path, more):
     assert get(context, CERT_FRIENDLY_NAME_PROP_ID) == "Calais"
     assert get(context, CERT_KEY_CONTEXT_PROP_ID).key_spec == AT_KEYEXCHANGE
     assert [each.provider for each in keys_of(data, "secret")] == ["Microsoft Base Smart Card Crypto Provider"]
+
+
+# --- octets that look like values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("octets", ["30 06 FF FF FF FF FF FF", "30 06 30 FF 00 00 00 00", "30 05 00 85 00 00 00 00"])
+def test_salts_and_ciphertext_that_look_like_values_are_no_fault_of_the_file(octets):
+    made = pfx(certs.ec_key(), EC_CERT, ())
+    salt = der_reader.read(made).children()[-1].children()[1]
+    forged = made[: salt.body] + bytes.fromhex(octets)[: salt.end - salt.body] + made[salt.body + 8 :]
+    store_pkcs12.check_outline(forged)
+    assert code_of(PFXImportCertStore, forged, SECRET, NO_PERSIST) == ERROR_INVALID_PASSWORD

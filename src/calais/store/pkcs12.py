@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -282,10 +283,10 @@ def check_outline(data: bytes) -> None:
     if first is None or first.tag != der.INTEGER or first.content != _VERSION:
         raise BadData(Code.CRYPT_E_ASN1_BADTAG, "This is no PFX.", index=0)
     total = 0
-    for count, node in enumerate(_nodes(outer)):
+    for count, inside in enumerate(_families(outer)):
         if count > MAX_NODES:
             raise _too_much("parts")
-        for salt, number in pairwise(_inside(node)):
+        for salt, number in pairwise(inside):
             if (salt.tag, number.tag) == (der.OCTET_STRING, der.INTEGER):
                 total += _rounds(number)
         if total > MAX_ITERATIONS:
@@ -301,23 +302,29 @@ def _too_much(what: str) -> BadData:
     return BadData(Code.CRYPT_E_ASN1_LARGE, f"The PFX has too many {what}.")
 
 
-def _nodes(outer: der.Node) -> Iterator[der.Node]:
-    """Every value inside, those in octet strings too where they look like values."""
-    waiting = [(outer, 0)]
+def _families(outer: der.Node) -> Iterator[list[der.Node]]:
+    """What is in each value, in octet strings too where it looks like a value, at every level."""
+    waiting = [(outer, 0, False)]
     while waiting:
-        node, depth = waiting.pop()
-        yield node
+        node, depth, guessed = waiting.pop()
+        guessed = guessed or node.tag == der.OCTET_STRING
+        inside = _guessed(node) if guessed else _inside(node)
+        yield inside
         if depth > MAX_DEPTH:
             raise _too_much("levels")
-        waiting += [(child, depth + 1) for child in _inside(node)]
+        waiting += [(child, depth + 1, guessed) for child in inside]
 
 
 def _inside(node: der.Node) -> list[der.Node]:
-    if node.tag & ber.CONSTRUCTED:
-        return list(ber.children(node))
-    if node.tag != der.OCTET_STRING or node.source[node.body : node.body + 1] != bytes((der.SEQUENCE,)):
-        return []
-    try:
-        return [der.read(node.source, node.body, node.end)]
-    except BadData:
-        return []  # octets that only look like a value
+    return list(ber.children(node)) if node.tag & ber.CONSTRUCTED else []
+
+
+def _guessed(node: der.Node) -> list[der.Node]:
+    """As ``_inside``, as far as it goes: random octets, salts and ciphertext, look like values now and then."""
+    found: list[der.Node] = []
+    with suppress(BadData):
+        if node.tag & ber.CONSTRUCTED:
+            found.extend(ber.children(node))
+        elif node.tag == der.OCTET_STRING and node.source[node.body : node.body + 1] == bytes((der.SEQUENCE,)):
+            found.append(der.read(node.source, node.body, node.end))
+    return found
