@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FLAGS = CRYPT_ACQUIRE_ALLOW_NCRYPT_KEY_FLAG | CRYPT_ACQUIRE_COMPARE_KEY_FLAG
 INDEX_DIGITS = 3
 THUMBPRINT_MIN = 4
+SUBJECT_SHOWN = 80
+LIST = "See what is there with: calais cert list"
 
 
 def choose(certificates: Iterable[Certificate], text: str) -> tuple[int, Certificate]:
@@ -32,8 +34,10 @@ def choose(certificates: Iterable[Certificate], text: str) -> tuple[int, Certifi
 
     Raises:
         NotFound: CRYPT_E_NOT_FOUND, none.
-        BadParameter: several; the detail names them.
+        BadParameter: several, which the detail names; or ``text`` is blank.
     """
+    if not text.strip():
+        raise BadParameter(detail="no certificate is named", next_step=LIST)
     listed = list(enumerate(certificates, 1))
     if text.isdecimal() and len(text) <= INDEX_DIGITS:
         found = [pair for pair in listed if pair[0] == int(text)]
@@ -43,7 +47,7 @@ def choose(certificates: Iterable[Certificate], text: str) -> tuple[int, Certifi
     if not found:
         raise NotFound(Code.CRYPT_E_NOT_FOUND, f"there is no certificate {text!r} in the store")
     if len(found) > 1:
-        several = "; ".join(f"{number} {each.sha1.hex()[:8]} {each.subject}" for number, each in found)
+        several = "; ".join(f"{number} {each.sha1.hex()[:8]} {each.subject[:SUBJECT_SHOWN]}" for number, each in found)
         raise BadParameter(detail=f"{text!r} means several certificates: {several}", next_step="give a thumbprint")
     return found[0]
 

@@ -28,19 +28,32 @@ _OLD_TEMPLATE = x509.ObjectIdentifier(ExtensionOid.ENROLL_CERTTYPE_EXTENSION)
 
 @dataclass(frozen=True, slots=True)
 class LogonCard:
-    """One card; ``unblock``: what a person with a blocked PIN is told, ``None`` = it is not blocked, or not here."""
+    """One card.
+
+    ``label``: ``None`` = it cannot be read, and ``problem`` says why; ``unblock``: what a person with a blocked PIN is
+    told, ``None`` = it is not blocked, or not here.
+    """
 
     reader: str
-    label: str
+    label: str | None
     blocked: bool
     unblock: str | None
+    problem: str | None = None
 
 
 def survey(system: System) -> tuple[list[LogonCard], list[Offer]]:
-    """The inserted cards, and each of their certificates as a logon sees it; what cannot be read is passed over."""
-    cards = system.cards()
-    found = [one for card in cards for one in candidates(card)]
-    return [_card(card, system) for card in cards], offers(found, system.policy, system.clock.now())
+    """The inserted cards, and each of their certificates as a logon sees it; one that cannot be read is passed over."""
+    cards: list[LogonCard] = []
+    found: list[Candidate] = []
+    for status, card in system.examine():
+        try:
+            if isinstance(card, WinError):
+                raise card
+            found += candidates(card)
+            cards.append(_card(card, system))
+        except WinError as error:
+            cards.append(LogonCard(status.name, None, blocked=False, unblock=None, problem=str(error)))
+    return cards, offers(found, system.policy, system.clock.now())
 
 
 def _card(card: Card, system: System) -> LogonCard:

@@ -10,6 +10,8 @@ import click
 from calais.cli.command import Document, command
 from calais.cli.screen import Cell, Screen
 from calais.cli.session import choose_card, complete_readers, opened
+from calais.win.codes import Code
+from calais.win.errors import WinError
 
 if TYPE_CHECKING:
     from calais.minidriver.memo import KeptCard
@@ -140,6 +142,12 @@ def clear(card_id: str | None) -> Document:
     """Forget what is remembered of all cards, or of one; they are read anew when they are used next."""
     with opened() as system:
         if card_id is None:
-            return {"cleared": system.kept.clear()}
-        wanted = {kept.card_id for kept in system.kept.cards() if kept.card_id.hex().startswith(card_id)}
-        return {"cleared": sum(system.kept.clear(one) for one in wanted)}
+            cleared = system.kept.clear()
+        else:
+            wanted = {kept.card_id for kept in system.kept.cards() if kept.card_id.hex().startswith(card_id)}
+            cleared = sum(system.kept.clear(one) for one in wanted)
+        if system.kept.stuck:
+            detail = f"not everything was forgotten: {system.kept.stuck[0]}"
+            step = "Make the folder writable for you, or delete the file by hand"
+            raise WinError(Code.ERROR_ACCESS_DENIED, detail, next_step=step)
+        return {"cleared": cleared}

@@ -79,6 +79,8 @@ def add(name: str, atr: str, mask: str | None, module: str | None, csp: str | No
     from calais.resource.carddb import BASE_CSP, CARD_KSP, CardEntry
     from calais.win.flags import SCARD_PROVIDER_CARD_MODULE, SCARD_PROVIDER_CSP, SCARD_PROVIDER_KSP
 
+    if not name.strip():
+        raise BadParameter(detail="a card needs a name")
     raw = _hexadecimal(atr, "the ATR")
     bits = b"\xff" * len(raw) if mask is None else _hexadecimal(mask, "the mask")
     providers = {SCARD_PROVIDER_CSP: csp or BASE_CSP, SCARD_PROVIDER_KSP: ksp or CARD_KSP}

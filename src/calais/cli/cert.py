@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from calais.cli.command import Document, command
+from calais.cli.safe import short
 from calais.cli.screen import Cell, Screen
 from calais.cli.session import opened
 from calais.win.errors import WinError
@@ -64,8 +65,8 @@ def _row(row: Document) -> tuple[Cell, ...]:
     link: Cell = row["reader"] or "a card" if row["linked"] else ("no key", "yellow")
     if "problem" in row:
         return number, (row["problem"], "red"), "", "", "", link, print_
-    name = row["friendly_name"] or row["name"] or row["subject"]
-    return number, name, row["issuer_name"] or row["issuer"], row["not_after"][:10], row["key"], link, print_
+    name = short(row["friendly_name"] or row["name"] or row["subject"])
+    return number, name, short(row["issuer_name"] or row["issuer"]), row["not_after"][:10], row["key"], link, print_
 
 
 @command(_list_view)
@@ -78,7 +79,7 @@ def list_(name: str) -> Document:
 
 def _show_view(screen: Screen, document: Document) -> None:
     shown = document["certificate"]
-    screen.title(shown.get("name") or shown["thumbprint"])
+    screen.title(short(shown.get("name") or shown["thumbprint"]))
     screen.facts([(name, str(shown[key])) for name, key in _SHOWN if shown.get(key) not in (None, "", [])])
     screen.title("Names and uses")
     screen.facts([(each["name"], each["value"]) for each in document["extensions"]])

@@ -20,6 +20,7 @@ from calais.cli.meanings import (
     EXIT_OF_CLASS,
     EXIT_OF_CODE,
     INTERRUPTED,
+    MACHINE,
     MEANING,
     NEXT,
     UNEXPECTED,
@@ -27,15 +28,18 @@ from calais.cli.meanings import (
 )
 from calais.cli.safe import safe
 from calais.win.codes import Code, name_of
-from calais.win.errors import WinError, WrongPin
+from calais.win.errors import AccessDenied, WinError, WrongPin
+
+FIRST_HRESULT = 0x80000000  # below it are codes of the operating system, above those of cards and providers
 
 
 def exit_code(error: WinError) -> int:
     """The exit code that tells a script what kind of failure this is."""
-    special = EXIT_OF_CODE.get(error.code)
+    special = None if isinstance(error, AccessDenied) else EXIT_OF_CODE.get(error.code)
     if special is not None:
         return special
-    return next((code for kind, code in EXIT_OF_CLASS if isinstance(error, kind)), CARD)
+    rest = MACHINE if error.code < FIRST_HRESULT else CARD
+    return next((code for kind, code in EXIT_OF_CLASS if isinstance(error, kind)), rest)
 
 
 def from_os_error(error: OSError) -> WinError:
@@ -93,6 +97,9 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _of_win_error(error: WinError) -> Failure:
+    if error.code == Code.SCARD_E_WRITE_TOO_MANY and isinstance(error.__cause__, OSError):
+        # The file of a virtual card, and no card, has no room.
+        error = WinError(CODE_OF_ERRNO.get(error.__cause__.errno or 0, Code.ERROR_IO_DEVICE), error.detail)
     detail = error.detail or MEANING.get(error.code, "the operation failed")
     next_step = error.next_step or NEXT.get(error.code, "")
     left = error.attempts_left if isinstance(error, WrongPin) else None

@@ -21,6 +21,8 @@ KEY_SPECS = {1: "exchange", 2: "signature"}
 def _view(screen: Screen, document: Document) -> None:
     if not document["cards"]:
         screen.line("No cards are inserted.")
+        for note in document["notes"]:
+            screen.line((f"Real readers cannot be seen: {note}", "dim"))
     for card in document["cards"]:
         screen.title(f"{card['card']} in {card['reader']}")
         if card["problem"]:
@@ -53,8 +55,10 @@ def list_(reader: str | None, probe: bool) -> Document:
     """List the key containers of the inserted cards."""
     with opened() as system:
         if reader:
-            return {"cards": [describe(choose_card(system, reader), probe=probe)]}
-        return {"cards": [_try(status.name, card, probe=probe) for status, card in system.examine()]}
+            cards = [describe(choose_card(system, reader), probe=probe)]
+        else:
+            cards = [_try(status.name, card, probe=probe) for status, card in system.examine()]
+        return {"cards": cards, "notes": list(system.notes)}
 
 
 def _try(reader: str, card: Card | WinError, *, probe: bool) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from calais.cli.command import Answer, Document, command
+from calais.cli.safe import short
 from calais.cli.screen import Cell, Screen
 from calais.cli.session import opened, require_card
 
@@ -16,11 +17,13 @@ def _view(screen: Screen, document: Document) -> None:
     if document["certificates"]:
         rows = [_cells(row) for row in document["certificates"]]
         screen.table(("Key", "Shown as", "Offered", "Why not", "Reader"), rows, keep=("Key", "Offered"))
-    else:
+    elif any(not card["problem"] for card in document["cards"]):
         screen.line("The inserted cards have no certificates.")
     if document["user_name_hint"]:
         screen.line("People may give their user name.")
     for card in document["cards"]:
+        if card["problem"]:
+            screen.line((f"The card in {card['reader']} cannot be read: ", "red"), card["problem"])
         if card["blocked"]:
             screen.line((f"{card['card']} in {card['reader']} is blocked. ", "red"), card["unblock"] or "")
 
@@ -28,7 +31,7 @@ def _view(screen: Screen, document: Document) -> None:
 def _cells(row: dict[str, Any]) -> tuple[Cell, ...]:
     offered: Cell = ("yes", "green") if row["offered"] else ("no", "yellow")
     key = row["reference"] or row["container"]
-    return key, row["label"], offered, "; ".join(row["refusals"]), row["reader"]
+    return key, short(row["label"]), offered, "; ".join(row["refusals"]), row["reader"]
 
 
 @command(_view)
@@ -44,7 +47,13 @@ def logon() -> Answer:
         cards, offers = survey(system)
         document = {
             "cards": [
-                {"reader": card.reader, "card": card.label, "blocked": card.blocked, "unblock": card.unblock}
+                {
+                    "reader": card.reader,
+                    "card": card.label,
+                    "blocked": card.blocked,
+                    "unblock": card.unblock,
+                    "problem": card.problem,
+                }
                 for card in cards
             ],
             "certificates": [_row(offer) for offer in offers],

@@ -13,9 +13,11 @@ from calais.cli.screen import Screen, working
 from calais.cli.secrets import Source, secret_options
 from calais.cli.session import virtual_readers
 from calais.cli.virtual import DEFAULT_READER
+from calais.win.errors import SharingViolation
 
 if TYPE_CHECKING:
     from calais.cards.base import Memory
+    from calais.resource.virtual import VirtualReaders
 
 FIRST_KEY = {
     "piv": "calais card generate 9A --self-signed --subject NAME --default-management-key",
@@ -73,7 +75,7 @@ def new(*, name: str, card: str, insert_it: bool, **options: Any) -> Document:  
         path = home.new(name, personalise)
     reader = DEFAULT_READER if insert_it else None
     if reader:
-        home.insert(name, reader)
+        _insert(home, name, reader)
     return {
         "name": name,
         "card": card,
@@ -83,6 +85,16 @@ def new(*, name: str, card: str, insert_it: bool, **options: Any) -> Document:  
         "keys": not (options["empty"] or options["blank"]),
         "blank": options["blank"],
     }
+
+
+def _insert(home: VirtualReaders, name: str, reader: str) -> None:
+    try:
+        home.insert(name, reader)
+    except SharingViolation as error:
+        step = f"calais virtual insert {name} --reader NAME makes another reader"
+        raise SharingViolation(
+            error.code, f"{name} was made and not inserted: {error.detail}", next_step=step
+        ) from error
 
 
 def _check(card: str, options: dict[str, Any]) -> None:

@@ -9,9 +9,11 @@ from click.shell_completion import CompletionItem
 
 from calais.cli.command import Document, command
 from calais.cli.screen import Cell, Screen
+from calais.win.errors import BadParameter
 
 if TYPE_CHECKING:
     from calais.apps.policies import PolicyRow
+    from calais.provider.settings import Setting
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -66,13 +68,21 @@ def _text(value: object) -> str:
 def show(name: str | None) -> Document:
     """Show the policy in force: every value, or the one called NAME, and the file and line it comes from."""
     from calais.apps.policies import survey
-    from calais.provider.settings import setting_of
     from calais.resource.places import Places
 
-    wanted = setting_of(name, "calais policy show") if name else None
+    wanted = _wanted(name) if name is not None else None
     files = Places.of().policies[::-1]
     rows = [_row(row) for row in survey(files) if wanted in (None, row.setting)]
     return {"files": [str(path) for path in files], "policies": rows}
+
+
+def _wanted(name: str) -> Setting:
+    from calais.provider.settings import setting_of
+
+    try:
+        return setting_of(name, "calais policy show")
+    except BadParameter as error:
+        raise BadParameter(error.code, error.detail, next_step="See all names with: calais policy show") from error
 
 
 def _row(row: PolicyRow) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from calais.cli.command import Answer, Document, command
+from calais.cli.safe import short
 from calais.cli.screen import Cell, Screen, count
 from calais.cli.session import choose_reader, opened, reader_option, require_card
 from calais.win.errors import AccessDenied
@@ -26,9 +27,11 @@ def _view(screen: Screen, document: Document) -> None:
     if document["outcomes"]:
         screen.line(f"{count(len(document['outcomes']), 'certificate')}: {totals}.")
     else:
-        screen.line("The inserted cards have no certificates.")
+        unread = any(NO_SERVICE not in note for note in document["notes"])
+        screen.line(f"The inserted cards{' that can be read' if unread else ''} have no certificates.")
     for root in document["roots"]:
-        screen.line(f"Root certificate {root['subject'] or root['thumbprint']} {root['action']}: {root['reason']}.")
+        name = short(root["subject"] or root["thumbprint"])
+        screen.line(f"Root certificate {name} {root['action']}: {root['reason']}.")
     for note in document["notes"]:
         if document["outcomes"] and NO_SERVICE in note:
             continue  # who has a card in hand does not need real readers
@@ -36,7 +39,8 @@ def _view(screen: Screen, document: Document) -> None:
 
 
 def _cells(row: Document) -> tuple[Cell, ...]:
-    return row["reference"], row["subject"] or "", (row["action"], COLOURS[row["action"]]), row["reason"], row["reader"]
+    subject = short(row["subject"] or "")
+    return row["reference"], subject, (row["action"], COLOURS[row["action"]]), row["reason"], row["reader"]
 
 
 @command(_view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
@@ -97,7 +98,10 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        outcome = build().main(words, prog_name="calais", standalone_mode=False)
+        with warnings.catch_warnings():
+            if not os.environ.get("CALAIS_DEBUG"):
+                warnings.simplefilter("ignore")  # of libraries, about what stands in other people's certificates
+            outcome = build().main(words, prog_name="calais", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ import unicodedata
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 LONGEST = 2000
+NAME_LONGEST = 80  # of a name in a list; X.520 has common names of 64 at most
 
 
 def safe(value: object) -> str:
@@ -19,6 +20,11 @@ def safe(value: object) -> str:
         return text
     shown = "".join(_shown(character) for character in text[:LONGEST])
     return shown if len(text) <= LONGEST else shown + "…"
+
+
+def short(name: str, most: int = NAME_LONGEST) -> str:
+    """The beginning of ``name``, for a list."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _shown(character: str) -> str:

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calais.provider.settings import SETTINGS, PolicyValue, Setting, setting_of
+from calais.provider.settings import CORRECT, SETTINGS, PolicyValue, Setting, setting_of
 from calais.win.errors import BadParameter
+
+MEND = "Mend the file, or move it away: until then nothing is done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +126,20 @@ class Given:
 
 
 def checked(values: Mapping[str, object], origin: Callable[[str], str]) -> dict[str, Given]:
-    """``values`` by public name; ``origin`` says of each name where it is written."""
-    found = {}
+    """``values`` by public name; ``origin`` says of each name where it is written.
+
+    Raises:
+        BadParameter: an unknown name, a value that is not possible, or two for one name in different spellings.
+    """
+    found: dict[str, Given] = {}
     for name, value in _flat(values):
         where = origin(name)
         setting = setting_of(name, where)
-        found[setting.name] = Given(setting, setting.checked(value, where), where)
+        given = Given(setting, setting.checked(value, where), where)
+        before = found.setdefault(setting.name, given)
+        if before.value != given.value:
+            detail = f"{where}: {setting.name} has another value already ({before.origin})"
+            raise BadParameter(detail=detail, next_step=CORRECT)
     return found
 
 
@@ -139,13 +149,19 @@ def read(path: Path) -> dict[str, Given]:
     Raises:
         BadParameter: it cannot be read, is not TOML, or holds an unknown name or value; says the line.
     """
-    if not path.exists():
-        return {}
     try:
+        if not path.exists():
+            return {}
+        if path.is_fifo():
+            raise BadParameter(detail=f"{path} cannot be read: it is no file", next_step=MEND)
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise BadParameter(detail=f"{path}: {error}") from error
+    except OSError as error:
+        raise BadParameter(detail=f"{path} cannot be read: {error.strerror}", next_step=MEND) from error
+    except UnicodeDecodeError as error:
+        raise BadParameter(detail=f"{path} is not UTF-8 text: byte {error.start}", next_step=MEND) from error
+    except ValueError as error:
+        raise BadParameter(detail=f"{path}: {error}", next_step=MEND) from error
     lines = _lines(text)
     return checked(values, lambda name: f"{path}:{_line_of(name, lines)}")
 

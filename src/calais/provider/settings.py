@@ -69,7 +69,8 @@ class Setting:
             return value
         if isinstance(self.allowed, Hexadecimal) and isinstance(value, str) and self.allowed.holds(value):
             return value.lower()
-        raise BadParameter(detail=f"{origin}: {self.name} = {value!r} is not possible; allowed: {self.choices}")
+        detail = f"{origin}: {self.name} = {value!r} is not possible; allowed: {self.choices}"
+        raise BadParameter(detail=detail, next_step=CORRECT)
 
     @property
     def choices(self) -> str:
@@ -286,6 +287,7 @@ ALIASES = {
     "FilterDuplicateCertificates": "FilterDuplicateCerts",
     "EnableRootCertificate Propagation": "EnableRootCertificatePropagation",
 }
+CORRECT = "Correct it, or leave it out"
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_FOLDED_NAME = {name.casefold(): setting for name, setting in BY_NAME.items()} | {
     name.casefold(): BY_NAME[meant] for name, meant in ALIASES.items()
@@ -302,5 +304,6 @@ def setting_of(name: str, origin: str) -> Setting:
     if setting is None:
         near = difflib.get_close_matches(name, BY_NAME, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise BadParameter(detail=f"{origin}: there is no policy named {name!r}{hint}")
+        detail = f"{origin}: there is no policy named {name!r}{hint}"
+        raise BadParameter(detail=detail, next_step=CORRECT)
     return setting

@@ -40,12 +40,14 @@ class CacheFolder:
     Args:
         path: the directory; made, mode 0700, when something is saved.
 
-    ``notes``: what was wrong with files that were not used. Nothing here raises for what it finds there.
+    ``notes``: what was wrong with files that were not used. ``stuck``: those that could not be deleted, and why. Nothing
+    here raises for what it finds there.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notes: list[str] = []
+        self.stuck: list[str] = []
         self._key: bytes | None = None
 
     def __repr__(self) -> str:
@@ -99,7 +101,8 @@ class CacheFolder:
             return None
 
     def _note(self, path: Path, why: str) -> None:
-        note = f"the saved memory {path.name} is not used: {why}"
+        what = {KEY_FILE: "the key of the saved memories", self.path.name: "the folder of the saved memories"}
+        note = f"{what.get(path.name, 'the saved memory')} {path.name} is not used: {why}"
         if note not in self.notes and len(self.notes) < NOTES_MAX:
             self.notes.append(note)
 
@@ -138,14 +141,18 @@ class CacheFolder:
         """Delete the saved memory of a card."""
         key = self._existing_key()
         if key is not None:
-            with suppress(OSError):
-                (self.path / _file_name(key, driver, mark, atr)).unlink(missing_ok=True)
+            self._delete(self.path / _file_name(key, driver, mark, atr))
 
     def clear(self) -> None:
         """Delete all saved memories, usable or not."""
         for path in self._files():
-            with suppress(OSError):
-                path.unlink()
+            self._delete(path)
+
+    def _delete(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self.stuck.append(f"{path}: {error.strerror or error}")
 
     # --- the key ---
 
@@ -168,11 +175,11 @@ class CacheFolder:
     def _new_key(self) -> bytes:
         """Make the key; when another process has made one meanwhile, that one. One that cannot be used is replaced."""
         path = self.path / KEY_FILE
-        if path.exists():
-            _replace(path, secrets.token_bytes(KEY_SIZE))
-        else:
-            _create(path, secrets.token_bytes(KEY_SIZE))
+        _create(path, secrets.token_bytes(KEY_SIZE))
         made = self._existing_key()
+        if made is None:
+            _replace(path, secrets.token_bytes(KEY_SIZE))
+            made = self._existing_key()
         if made is None:
             raise PermissionError(0, "the key of the saved memories cannot be used")
         return made
@@ -248,8 +255,12 @@ def _written(path: Path, content: bytes) -> Path:
     """A new private file beside ``path`` with ``content``."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     return beside
 
 

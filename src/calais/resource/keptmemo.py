@@ -68,6 +68,11 @@ class KeptCards:
         """What was found wrong with saved memories, which then were not used."""
         return self.folder.notes if self.folder else []
 
+    @property
+    def stuck(self) -> list[str]:
+        """Saved memories that should have been deleted and could not be, and why."""
+        return self.folder.stuck if self.folder else []
+
     # --- for drivers ---
 
     def recall(self, driver: str, mark: bytes, atr: bytes) -> KeptCard | None:

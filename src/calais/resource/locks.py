@@ -92,7 +92,8 @@ class FileLock:
         try:
             return os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         except PermissionError as error:
-            raise AccessDenied(detail=f"{self._what}: {self.path} may not be opened") from error
+            detail = f"{self._what}: {self.path} may not be opened"
+            raise AccessDenied(detail=detail, next_step="set CALAIS_HOME to a place that you may write") from error
         except OSError as error:
             raise WinError.of(Code.SCARD_F_INTERNAL_ERROR, f"{self._what}: {error}") from error
 

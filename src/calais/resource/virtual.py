@@ -222,7 +222,7 @@ class VirtualReaders:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise WinError.of(Code.E_ACCESSDENIED, f"{self._table} cannot be read: {error}") from error
+            raise WinError.of(Code.E_ACCESSDENIED, f"{self._table} cannot be read: {error.strerror}") from error
         if self._known[0] != raw:
             self._known = (raw, _parse(raw))
         return self._known[1]
@@ -240,13 +240,16 @@ class VirtualReaders:
                 beside.write_text(json.dumps({"version": 1, "readers": table}, indent=1) + "\n", encoding="utf-8")
                 beside.replace(self._table)
             except OSError as error:
-                raise WinError.of(Code.SCARD_E_WRITE_TOO_MANY, f"{self._table} cannot be written: {error}") from error
+                detail = f"{self._table} cannot be written: {error.strerror}"
+                raise WinError.of(Code.SCARD_E_WRITE_TOO_MANY, detail) from error
 
     def _make_directory(self) -> None:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise WinError.of(Code.E_ACCESSDENIED, f"{self.directory} cannot be made: {error}") from error
+            detail = f"{self.directory} cannot be made: {error.strerror}"
+            step = "set CALAIS_HOME to a place that you may write"
+            raise WinError.of(Code.E_ACCESSDENIED, detail, next_step=step) from error
 
 
 def _next(seat: _Seat | None) -> int:

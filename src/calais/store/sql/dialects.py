@@ -47,8 +47,13 @@ def _parsed(url: str) -> URL:
     return made.set(drivername="postgresql+psycopg") if made.drivername == "postgresql" else made
 
 
+_MAGIC = b"SQLite format 3\0"  # SQLite, "Database File Format", 1.3
+
+
 def _make_private(path: Path) -> None:
     """Make the file, readable by its owner only; SQLite gives its companions the same mode.
+
+    A file that holds anything but a database was named by mistake: its mode stays.
 
     Raises:
         WinError: E_ACCESSDENIED, ERROR_PATH_NOT_FOUND, ERROR_DISK_FULL.
@@ -57,13 +62,15 @@ def _make_private(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
+            is_open = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077
+            if is_open and os.read(descriptor, len(_MAGIC)) in (b"", _MAGIC):
                 path.chmod(0o600)
         finally:
             os.close(descriptor)
     except OSError as error:
         denied = isinstance(error, PermissionError) or error.errno == errno.EROFS
-        code = Code.E_ACCESSDENIED if denied else Code.ERROR_PATH_NOT_FOUND
+        missing = Code.ERROR_DISK_FULL if error.errno == errno.ENOSPC else Code.ERROR_PATH_NOT_FOUND
+        code = Code.E_ACCESSDENIED if denied else missing
         step = "Set CALAIS_STORE or CALAIS_HOME to a place that you may write."
         raise WinError.of(code, f"The store {path} cannot be opened: {error.strerror}.", next_step=step) from error
 

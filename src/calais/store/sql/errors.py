@@ -62,6 +62,12 @@ _SERVER_LOST = _Fault(
     "The connection to the database was lost; what was under way is undone unless it was just being committed.",
     "Check that the server runs and can be reached, then look and try again.",
 )
+_UNREACHED = _Fault(
+    Code.ERROR_DATABASE_FAILURE,
+    "The database server cannot be reached; nothing was changed.",
+    "Check the address in CALAIS_STORE, and that the server runs.",
+)
+_NO_DATABASE = _Fault(Code.ERROR_DATABASE_FAILURE, "There is no such database.", "Check its name in CALAIS_STORE.")
 _NO_RIGHT = _Fault(
     Code.E_ACCESSDENIED,
     "The database refuses this role.",
@@ -74,7 +80,7 @@ _POSTGRESQL: dict[str, _Fault] = {
     "23": _Fault(Code.ERROR_BUSY, "Somebody else made the same change just now.", "Try again."),
     "25006": _Fault(Code.E_ACCESSDENIED, "The database is open for reading only.", "Connect to the primary server."),
     "28": _NO_RIGHT,
-    "3D": _Fault(Code.ERROR_PATH_NOT_FOUND, "There is no such database.", "Check its name in CALAIS_STORE."),
+    "3D": _NO_DATABASE,
     "40": _Fault(Code.ERROR_BUSY, "Another's transaction came in between; nothing was changed.", "Try again."),
     "42501": _NO_RIGHT,
     "53100": _Fault(Code.ERROR_DISK_FULL, "The server's disk is full; nothing was changed.", "Make room there."),
@@ -89,6 +95,15 @@ _POSTGRESQL: dict[str, _Fault] = {
 }
 _AGAIN = ("40001", "40P01", "23505")
 _REFUSED = ("authentication failed", "no pg_hba.conf entry", "is not permitted to log in", "no password supplied")
+# What libpq and psycopg say where no session began, in this order; they give no code there
+_UNCONNECTED = (
+    *((each, _NO_RIGHT) for each in _REFUSED),
+    ("does not exist", _NO_DATABASE),
+    ("connection failed", _UNREACHED),
+    ("connection is bad", _UNREACHED),
+    ("failed to resolve host", _UNREACHED),
+    ("connection timeout expired", _UNREACHED),
+)
 _OTHER = _Fault(Code.ERROR_DATABASE_FAILURE, "The certificate database failed.", "The cause is in the error's chain.")
 
 
@@ -120,8 +135,8 @@ def _fault_of(error: Exception, origin: BaseException | None) -> _Fault:
     sqlstate = getattr(origin, "sqlstate", None)
     if sqlstate:
         return next((_POSTGRESQL[sqlstate[:size]] for size in (5, 3, 2) if sqlstate[:size] in _POSTGRESQL), _OTHER)
-    if isinstance(error, exc.OperationalError | exc.InterfaceError):  # libpq gives no code where there is no session
-        return _NO_RIGHT if any(each in str(origin) for each in _REFUSED) else _SERVER_LOST
+    if isinstance(error, exc.OperationalError | exc.InterfaceError):
+        return next((fault for words, fault in _UNCONNECTED if words in str(origin)), _SERVER_LOST)
     if isinstance(error, exc.DataError):
         return _NOT_KEPT
     if isinstance(error, exc.TimeoutError):
