@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from commandline import CommandLine, keys
+from pivdesk import certificate
 
 from calais.resource.virtual import DEFAULT_READER
 
@@ -150,9 +151,16 @@ def test_keys_are_listed_with_their_containers(ada):
 
 
 def test_a_key_without_certificate_is_listed_when_asked_for(calais):
-    calais.card("ada", keys={0x9A: (keys()["other"], None)})
-    assert calais.json("key", "list")["cards"][0]["containers"] == []
+    key = keys()["other"]
+    calais.card("ada", keys={0x9A: (key, certificate(key)), 0x9C: (key, None)})
+    assert [row["reference"] for row in calais.json("key", "list")["cards"][0]["containers"]] == ["9A"]
     found = calais.json("key", "list", "--all")["cards"][0]["containers"]
+    assert [(row["reference"], row["has_certificate"]) for row in found] == [("9A", True), ("9C", False)]
+
+
+def test_the_keys_of_a_card_without_any_certificate_are_listed(calais):
+    calais.card("ada", keys={0x9A: (keys()["other"], None)})
+    found = calais.json("key", "list")["cards"][0]["containers"]
     assert [(row["reference"], row["has_certificate"]) for row in found] == [("9A", False)]
 
 
