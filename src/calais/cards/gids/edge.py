@@ -64,6 +64,8 @@ _MEANING: dict[int, tuple[int, str]] = {
 _ABSENT = frozenset((SW.NOT_FOUND, SW.RECORD_NOT_FOUND, SW.REFERENCE_NOT_FOUND))
 # A key reference without key: cards answer with these, too.
 NO_KEY = _ABSENT | {SW.REFERENCE_DATA_NOT_USABLE, SW.INCORRECT_DATA}
+# A key that was announced and never made, because the card was pulled out in between.
+NO_PUBLIC_KEY = NO_KEY | {SW.CONDITIONS_NOT_SATISFIED}
 _NOT_GIDS = frozenset(
     (SW.NOT_FOUND, SW.INS_NOT_SUPPORTED, SW.CLA_NOT_SUPPORTED, SW.FUNCTION_NOT_SUPPORTED, SW.INCORRECT_P1P2)
 )
@@ -430,7 +432,7 @@ def public_key(tx: Transaction, kid: int) -> bytes:
         BadData: the answer is no such template.
     """
     response = read(tx, public_key_command(kid))
-    if response.sw in NO_KEY:
+    if response.sw in NO_PUBLIC_KEY:
         raise no_key() from ApduError(response.sw, spec.INS_GET_DATA)
     if not response.ok:
         fail(response, spec.INS_GET_DATA, "reading a public key")
