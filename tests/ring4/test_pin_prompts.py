@@ -30,7 +30,7 @@ from calais.provider.prompts.words import card_lines, keypad_line, last_try_line
 from calais.store.locations import SystemStores
 from calais.store.memory import MemoryDatabase
 from calais.system import System
-from calais.testing import FixedPrompt, local_system
+from calais.testing import FakeClock, FixedPrompt, local_system
 from calais.win.codes import Code
 from calais.win.errors import Cancelled, PinBlocked, SilentContext, Unsupported, WinError, WrongPin
 from calais.win.flags.cardmod import EmptyPinType, ExternalPinType
@@ -207,13 +207,16 @@ def test_a_prompt_that_cannot_confirm_does_not_burn_the_last_try(piv):
 
 @pytest.mark.parametrize("confirms", [True, False], ids=["yes", "no"])
 def test_tries_that_go_while_a_person_types_make_it_the_last_one(piv, confirms):
+    clock = FakeClock()
+
     class Slow(FixedPrompt):
         def ask(self, request):
             spoil(piv, 2)
+            clock.advance(2)
             return super().ask(request)
 
     prompt = Slow(PIN, confirms=confirms)
-    with local_system(prompt=prompt) as system:
+    with local_system(prompt=prompt, clock=clock) as system:
         key = key_in(system, piv)
         if confirms:
             key.sign(*SIGN)

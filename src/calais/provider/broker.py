@@ -29,6 +29,8 @@ from calais.win.flags.cardmod import CardProperty, EmptyPinType, ExternalPinType
 
 T = TypeVar("T")
 Job = Callable[[Minidriver], T]
+AT_ONCE_S = 1.0  # a program answers; a person takes longer, and then the tries are asked for again
+TRIES_TO_SPARE = 3
 
 
 class Seat(Protocol):
@@ -65,10 +67,14 @@ class PinUse:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a person gave: ``pin``, or ``None`` = it is to be typed at the reader; ``last``: the last try may go."""
+    """What a person gave: ``pin``, or ``None`` = it is to be typed at the reader.
+
+    ``last``: the last try may go; ``at_once``: the answer came so soon, with tries to spare, that nobody has used them up.
+    """
 
     pin: Pin | None
     last: bool = False
+    at_once: bool = False
 
 
 class _PinWanted(Exception):
@@ -289,8 +295,7 @@ class PinBroker:
 
     def _with_answer(self, driver: Minidriver, seat: Seat, pin_id: int, answer: _Answer, operation: Job[T]) -> T:
         name = (seat.card_id, pin_id)
-        left = self._tries_left(driver, name)
-        if left == 1 and not answer.last:
+        if not answer.at_once and self._tries_left(driver, name) == 1 and not answer.last:
             raise _LastTry
         try:
             self._present(driver, pin_id, answer.pin)
@@ -360,10 +365,12 @@ class PinBroker:
             return _Answer(None, last)
         if wanted.keypad and type_at_reader(prompt, request):
             return _Answer(None, last)
+        asked = self._clock.monotonic()
         pin = prompt.ask(request)
         if pin is None:
             raise Cancelled(Code.SCARD_W_CANCELLED_BY_USER, "no PIN was given")
-        return _Answer(pin, last)
+        soon = self._clock.monotonic() - asked <= AT_ONCE_S
+        return _Answer(pin, last, at_once=soon and (request.attempts_left or 0) >= TRIES_TO_SPARE)
 
     def _somebody(self, request: PinRequest) -> Prompt:
         if self.prompt is None:
