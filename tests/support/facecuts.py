@@ -29,7 +29,9 @@ from calais.winapi import ncrypt
 
 POINTS_MAX = 200
 FULL, BARE, EC = "full", "bare", "curve"  # an RSA key with certificate, one without, a P-256 key with certificate
-POLICY = {f"AllowPrivate{kind}KeyImport": 1 for kind in ("Exchange", "Signature", "ECDHE", "ECDSA")}
+POLICY = {"piv.container_map": "always"} | {
+    f"AllowPrivate{kind}KeyImport": 1 for kind in ("Exchange", "Signature", "ECDHE", "ECDSA")
+}
 KSP = ncrypt.MS_SMART_CARD_KEY_STORAGE_PROVIDER
 DIGEST = bytes(range(32))
 
