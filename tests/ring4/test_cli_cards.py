@@ -95,13 +95,17 @@ def test_a_reader_with_a_card_takes_no_second_one(ada):
 # --- which card ---
 
 
-@pytest.mark.parametrize("words", [("pin", "status"), ("scinfo", "--silent"), ("sign", "pin")])
-def test_two_cards_and_no_reader_is_a_usage_error_that_names_the_readers(ada, words):
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [(("pin", "status"), "--reader"), (("scinfo", "--silent"), "calais scinfo"), (("sign", "pin"), "--reader")],
+    ids=["pin", "scinfo", "sign"],
+)
+def test_two_cards_and_no_reader_is_a_usage_error_that_names_the_readers(ada, words, before):
     ada.card("bob", reader="Desk 1")
     result = ada.run(*words, "--json")
     assert result.code == 2
     assert f"{DEFAULT_READER}; Desk 1" in result.error["detail"]
-    assert result.error["next_step"] == f"Choose one: --reader '{DEFAULT_READER}'"
+    assert result.error["next_step"] == f"Choose one: {before} '{DEFAULT_READER}'"
 
 
 def test_a_part_of_a_readers_name_is_enough(ada):

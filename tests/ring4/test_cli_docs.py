@@ -184,3 +184,16 @@ def test_the_completion_command_tells_how_to_install_itself(page, capsys):
 
     assert main(["completion", "zsh", "--json"]) == 0
     assert "~/.zshrc" in capsys.readouterr().out
+
+
+def test_the_classic_failures_are_named_with_their_numbers_cause_and_cure(request):
+    text = (Path(request.config.rootpath) / "docs" / "errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(0x[0-9A-F]{8})` \| `(\w+)` \| (.+) \| (.+) \|$", text, flags=re.MULTILINE)
+    assert {int(number, 16) for number, *_ in rows} >= {0x8009200B, 0x80090016, 0x80090019, 0x8010000C, 0x8010006C}
+    for number, name, cause, cure in rows:
+        assert int(number, 16) == Code[name]
+        assert cause.strip()
+        assert cure.strip()
+        for command in re.findall(r"`calais ([a-z -]+)", cure):
+            known = [*commands()]
+            assert any(command.strip().startswith(each) for each in known), command

@@ -126,6 +126,46 @@ def test_a_file_that_is_no_store_keeps_its_mode(calais, monkeypatch):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
+# --- readers, windows ---
+
+
+def test_of_several_readers_the_one_with_the_card_is_meant(ada):
+    ada.virtual.plug("Virtual Reader 1")
+    assert ada.json("pin", "status", "--reader", "virtual")["reader"] == DEFAULT_READER
+    ada.ok("virtual", "new", "bob", "--empty")
+    ada.ok("virtual", "insert", "bob", "--reader", "Virtual Reader 1")
+    assert ada.run("pin", "status", "--reader", "virtual").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [(("cache", "show", "Virtual"), "calais cache show"), (("carddb", "explain"), "calais carddb explain")],
+    ids=["part", "none"],
+)
+def test_the_reader_is_chosen_in_the_way_of_the_command(ada, words, before):
+    ada.ok("virtual", "new", "bob", "--empty")
+    ada.ok("virtual", "insert", "bob", "--reader", "Virtual Reader 1")
+    result = ada.run(*words, "--json")
+    assert (result.code, result.error["next_step"]) == (2, f"Choose one: {before} '{DEFAULT_READER}'")
+
+
+def test_a_blank_card_has_no_pin_and_says_how_to_get_one(calais):
+    calais.ok("virtual", "new", "new", "--card", "gids", "--blank", "--insert")
+    result = calais.run("pin", "status", "--json")
+    assert result.code == 1
+    assert result.error["detail"].endswith("has no PIN yet")
+    assert "calais card init" in result.error["next_step"]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_policy_fits_a_window(calais, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = calais.ok("policy", "show").out.splitlines()
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= width
+    assert any("calais policy show NAME" in line for line in lines) == (width == 80)
+
+
 # --- exit codes ---
 
 

@@ -8,7 +8,7 @@ import click
 
 from calais.cli.command import Answer, Document, command
 from calais.cli.screen import Cell, Screen, mark
-from calais.cli.session import choose_reader, complete_readers, opened
+from calais.cli.session import choose_reader, complete_added_cards, complete_readers, opened
 from calais.win.errors import BadData, BadParameter, WinError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _forget_view(screen: Screen, document: Document) -> None:
 
 
 @command(_forget_view)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_added_cards)
 def forget(name: str) -> Document:
     """Remove the card NAME from the database; those of the built-in driver stay."""
     with opened() as system:

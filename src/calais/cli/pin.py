@@ -12,7 +12,7 @@ from calais.cli.phone import at_the_phone, plain_option
 from calais.cli.screen import Cell, Screen
 from calais.cli.secrets import Source, pin_options, secret_options
 from calais.cli.session import choose_card, opened, reader_option
-from calais.win.errors import WinError, WrongPin
+from calais.win.errors import NotFound, WinError, WrongPin
 
 if TYPE_CHECKING:
     from calais.apps.unblock import Answerer
@@ -53,7 +53,7 @@ def status(reader: str | None) -> Answer:
     """Say how many tries are left; uses up none. Exit code 1 when the PIN is blocked."""
     with opened() as system:
         card = choose_card(system, reader)
-        pins = [_row(card, PIN), *_optional_row(card, PUK)]
+        pins = [_users_row(card), *_optional_row(card, PUK)]
         document = {"reader": card.reader, "card": card.label, "pins": pins}
         return Answer(document, holds=not pins[0]["blocked"])
 
@@ -69,6 +69,14 @@ def _row(card: Card, pin_id: int) -> dict[str, object]:
         "verified": found.verified,
         "is_default": found.is_default,
     }
+
+
+def _users_row(card: Card) -> dict[str, object]:
+    try:
+        return _row(card, PIN)
+    except NotFound as error:
+        step = "A blank card is made ready with: calais card init"
+        raise NotFound(error.code, f"{card.label} has no PIN yet", next_step=step) from error
 
 
 def _optional_row(card: Card, pin_id: int) -> list[dict[str, object]]:

@@ -31,7 +31,11 @@ def _view(screen: Screen, document: Document) -> None:
     if len(rows) == 1:
         _view_one(screen, rows[0])
         return
-    screen.table(("Name", "Effective", "Default", "From", "Meaning"), map(_cells, rows), keep=("Name", "Effective"))
+    columns = ("Name", "Effective", "Default", "From", "Meaning")
+    shown = columns if screen.is_wide else columns[:4]
+    screen.table(shown, [_cells(row)[: len(shown)] for row in rows], keep=("Name", "Effective", "Default"))
+    if not screen.is_wide:
+        screen.line("What one of them means: calais policy show NAME")
     files = ", ".join(document["files"])
     screen.line(f"Policy files, the strongest last: {files}.")
 

@@ -8,14 +8,14 @@ import threading
 import click
 
 from calais.cli.command import Document, command
-from calais.cli.screen import Screen
+from calais.cli.screen import Screen, count
 from calais.cli.session import virtual_readers
 from calais.cli.virtual import complete_cards
 from calais.transport.vpcd import DEFAULT_PORT
 
 
 def _view(screen: Screen, document: Document) -> None:
-    screen.line(f"{document['name']} was served {document['insertions']} times; its state is in its file.")
+    screen.line(f"{document['name']} was inserted {count(document['insertions'], 'time')}; its state is in its file.")
 
 
 @command(_view)

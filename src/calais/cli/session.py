@@ -16,6 +16,7 @@ from calais.win.errors import BadParameter, NoCard, ReaderUnavailable, WinError
 if TYPE_CHECKING:
     from calais.provider.card import Card
     from calais.provider.prompt import Prompt
+    from calais.resource.slots import ReaderStatus
     from calais.resource.virtual import VirtualReaders
     from calais.system import System
     from calais.transport.base import Watcher
@@ -66,6 +67,16 @@ def complete_readers(_context: click.Context, _parameter: click.Parameter, incom
         return []
 
 
+def complete_added_cards(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the cards that were added to the card database, for the shell."""
+    try:
+        with opened() as system:
+            added = [entry.name for entry in system.card_service.database.entries() if not entry.built_in]
+    except WinError:
+        return []
+    return [CompletionItem(name) for name in added if name.casefold().startswith(incomplete.casefold())]
+
+
 def reader_option(body: F) -> F:
     """The option ``--reader``."""
     text = "The reader, or a part of its name; needed when there are several cards."
@@ -77,7 +88,8 @@ def choose_reader(system: System, wanted: str | None) -> str:
 
     Args:
         system: the system.
-        wanted: a name or a part of one; ``None`` = the only reader with a card in it.
+        wanted: a name or a part of one, which several have only if more than one of them holds a card; ``None`` = the
+            only reader with a card in it.
 
     Raises:
         UsageError: several would do.
@@ -85,7 +97,7 @@ def choose_reader(system: System, wanted: str | None) -> str:
         NoCard: there is no card.
     """
     if wanted is not None:
-        return _named(wanted, [status.name for status in system.readers()])
+        return _named(wanted, system.readers())
     with_card = require_card(system)
     if len(with_card) > 1:
         raise _several("there are several cards", with_card)
@@ -118,14 +130,16 @@ def no_readers(system: System) -> ReaderUnavailable:
     return ReaderUnavailable(Code.SCARD_E_NO_READERS_AVAILABLE)
 
 
-def _named(wanted: str, names: list[str]) -> str:
+def _named(wanted: str, known: list[ReaderStatus]) -> str:
+    names = [status.name for status in known]
     if wanted in names:
         return wanted
-    near = [name for name in names if wanted.casefold() in name.casefold()]
-    if len(near) == 1:
-        return near[0]
+    near = [status for status in known if wanted.casefold() in status.name.casefold()]
+    likely = [status for status in near if status.present] or near
+    if len(likely) == 1:
+        return likely[0].name
     if near:
-        raise _several(f"several readers are called {wanted!r}", near)
+        raise _several(f"several readers are called {wanted!r}", [status.name for status in likely])
     listed = "; ".join(names) or "none"
     raise ReaderUnavailable(
         Code.SCARD_E_UNKNOWN_READER, f"there is no reader {wanted!r}", next_step=f"There are: {listed}"
@@ -133,8 +147,13 @@ def _named(wanted: str, names: list[str]) -> str:
 
 
 def _several(what: str, names: list[str]) -> click.UsageError:
-    error = click.UsageError(f"{what}: {'; '.join(names)}", click.get_current_context(silent=True))
-    error.next_step = f"Choose one: --reader {names[0]!r}"  # type: ignore[attr-defined]
+    context = click.get_current_context(silent=True)
+    error = click.UsageError(f"{what}: {'; '.join(names)}", context)
+    is_argument = context and any(
+        one.name == "reader" and isinstance(one, click.Argument) for one in context.command.params
+    )
+    before = context.command_path if context and is_argument else "--reader"
+    error.next_step = f"Choose one: {before} {names[0]!r}"  # type: ignore[attr-defined]
     return error
 
 
