@@ -248,7 +248,7 @@ def test_endless_names_are_cut_in_lists_and_warned_of_nowhere(calais):
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x" * 10_240, _validate=False)])
         made = endless(name)
     calais.card("ada", keys={0x9A: (keys()["other"], made)})
-    for words in (("propagate",), ("cert", "list"), ("cert", "logon"), ("scinfo",)):
+    for words in (("propagate",), ("cert", "list"), ("cert", "logon"), ("cert", "repair", "--all"), ("scinfo",)):
         done = subprocess.run([sys.executable, "-m", "calais", *words], capture_output=True, text=True, check=False)
         assert "Warning" not in done.stderr
         if words != ("scinfo",):

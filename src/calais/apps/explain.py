@@ -231,7 +231,8 @@ def _found(
 
 
 def _mismatch(container: ContainerSeen, held_by: Sequence[Pair]) -> Break:
-    cause = f"the container {container.where} holds another key now: the card was given a new one"
+    where = container.where
+    cause = f"the container {where} shows another key now: a new one, or a wrong certificate (calais scinfo says which)"
     mend = f"Bring in the new certificate: {PROPAGATE}"
     if held_by:
         cause, mend = f"the key is in another container, {held_by[0][1].where}", RENEW

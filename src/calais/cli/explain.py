@@ -8,12 +8,13 @@ import click
 
 from calais.cli.cert import complete_certificates
 from calais.cli.command import Answer, Document, command
+from calais.cli.safe import short
 from calais.cli.screen import Cell, Screen, mark
 from calais.cli.session import opened
 
 
 def _view(screen: Screen, document: Document) -> None:
-    screen.title(f"{document['subject'] or 'Certificate'}  {document['thumbprint'][:8]}")
+    screen.title(f"{short(document['subject'] or 'Certificate')}  {document['thumbprint'][:8]}")
     rows = [
         (mark(station["holds"], "ok", "broken", "-"), station["name"], station["shows"])
         for station in document["stations"]

@@ -8,6 +8,7 @@ import click
 
 from calais.cli.cert import complete_certificates
 from calais.cli.command import Answer, Document, command
+from calais.cli.safe import short
 from calais.cli.screen import Cell, Screen
 from calais.cli.session import opened
 
@@ -16,23 +17,25 @@ if TYPE_CHECKING:
     from calais.store.objects import Certificate
 
 COLOURS = {"linked": "green", "relinked": "green", "missing": "bold red", "failed": "bold red"}
+WITHOUT_KEY = {"missing", "keyless"}
 
 
 def _view(screen: Screen, document: Document) -> None:
     if not document["certificates"]:
         screen.line(f"No certificates in {document['store']}.")
         return
-    screen.table(("Subject", "Thumbprint", "", "Why", "Key"), [_cells(row) for row in document["certificates"]])
+    columns = ("Subject", "Thumbprint", "", "Why", "Key")
+    screen.table(columns, [_cells(row) for row in document["certificates"]], keep=("Thumbprint", ""))
     if document["dry_run"]:
         screen.line(("Nothing was changed: this was a dry run.", "dim"))
-    if not document["repaired"]:
+    if any(row["outcome"] in WITHOUT_KEY for row in document["certificates"]) and not document["repaired"]:
         screen.line("Insert the card that has the key, and run it again. More: calais cert explain CERT")
 
 
 def _cells(row: Document) -> tuple[Cell, ...]:
     key = f"{row['reference']} in {row['reader']}" if row["reader"] else ""
     outcome = (row["outcome"], COLOURS.get(row["outcome"], ""))
-    return row["subject"] or "", row["thumbprint"][:8], outcome, row["reason"], key
+    return short(row["subject"] or ""), row["thumbprint"][:8], outcome, row["reason"], key
 
 
 @command(_view)
