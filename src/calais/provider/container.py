@@ -174,10 +174,18 @@ class Container:
         raise WinError.of(Code.NTE_BAD_SIGNATURE, f"the card's signature is wrong: {reason} ({self.name})")
 
     def _learn_anew(self) -> PublicKeyTypes:
-        """The public key, read from the card whatever is remembered of it; the private key is that of it from now on."""
+        """The public key, read from the card whatever is remembered of it; the private key is that of it from now on.
+
+        Raises:
+            NotFound: ``SCARD_E_NO_KEY_CONTAINER``, another container has its place.
+        """
 
         def job(driver: Minidriver) -> PublicKeyTypes:
             driver.doubt(self.index)
+            now = driver.container(self.index).name
+            if self.card.identity.has_stable_names and now.casefold() != self.name.casefold():
+                detail = f"container {self.name} is not on the card any more: {now} has its place"
+                raise NotFound(Code.SCARD_E_NO_KEY_CONTAINER, detail, next_step="open the container that is wanted")
             return driver.public_key(self.index)
 
         found = self.card.run(job)
