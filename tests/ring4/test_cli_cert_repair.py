@@ -87,7 +87,7 @@ def test_one_certificate_may_be_named(calais):
 def test_what_explain_says_mends(calais):
     change(gone)
     (broken,) = breaks(calais, "ada 9D")
-    assert broken["mend"].endswith("calais cert repair")
+    assert "calais cert repair" in broken["mend"]
     calais.ok("cert", "repair", "ada 9D")
     assert calais.json("cert", "explain", "ada 9D")["works"]
 

@@ -129,6 +129,32 @@ def test_a_file_that_is_no_store_keeps_its_mode(calais, monkeypatch):
 # --- readers, windows ---
 
 
+def test_a_damaged_table_of_virtual_readers_is_not_laid_on_real_ones(ada):
+    (ada.virtual.directory / "readers.json").write_text("{")
+    for words in (("readers",), ("key", "list")):
+        page = " ".join(ada.ok(*words).out.split())
+        assert "Readers cannot be seen: SCARD_E_COMM_DATA_LOST" in page
+
+
+def test_another_store_is_not_filled_by_propagation_and_needs_a_name(calais):
+    assert "propagate" in calais.ok("cert", "list", "--store", "MY").out
+    assert "propagate" not in calais.ok("cert", "list", "--store", "AddressBook").out
+    assert calais.run("cert", "list", "--store", "").code == 2
+
+
+def test_the_command_that_mends_a_missing_link_is_one_that_runs(ada):
+    from calais.system import System
+
+    ada.ok("propagate")
+    with System.local() as system, system.store("My") as store:
+        (certificate,) = store
+        certificate.key_prov_info = None
+    mend = ada.run("cert", "explain", "1", "--json").json["breaks"][0]["mend"]
+    assert "calais cert repair" in mend
+    ada.ok(*mend.partition("calais ")[2].split())
+    ada.ok("cert", "explain", "1")
+
+
 def test_of_several_readers_the_one_with_the_card_is_meant(ada):
     ada.virtual.plug("Virtual Reader 1")
     assert ada.json("pin", "status", "--reader", "virtual")["reader"] == DEFAULT_READER

@@ -52,7 +52,8 @@ def row_of(number: int, certificate: Certificate) -> dict[str, Any]:
 
 def _list_view(screen: Screen, document: Document) -> None:
     if not document["certificates"]:
-        screen.line(f"No certificates in {document['store']}. Insert a card and run: calais propagate")
+        hint = " Insert a card and run: calais propagate" if document["store"].casefold() == "my" else ""
+        screen.line(f"No certificates in {document['store']}.{hint}")
         return
     rows = [_row(row) for row in document["certificates"]]
     screen.table(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from calais.cli.cert import complete_certificates
+from calais.cli.cert import SHORT, complete_certificates
 from calais.cli.command import Answer, Document, command
 from calais.cli.safe import short
 from calais.cli.screen import Cell, Screen, mark
@@ -27,6 +27,11 @@ def _view(screen: Screen, document: Document) -> None:
             screen.line(each["cause"])
         code: list[Cell] = [f"{each['code_name']} ({each['code']})", (f"  [{each['name']}]", "dim")]
         screen.facts([("Windows says", code), ("Mend it", (each["mend"], "bold"))])
+
+
+def _runnable(mend: str, thumbprint: str) -> str:
+    """The command that mends it, with the certificate in it."""
+    return f"{mend} {thumbprint[:SHORT]}" if mend.endswith("calais cert repair") else mend
 
 
 @command(_view)
@@ -61,7 +66,7 @@ def explain(cert: str, name: str) -> Answer:
                     "code": f"0x{each.code:08X}",
                     "code_name": each.code.name,
                     "cause": each.cause,
-                    "mend": each.mend,
+                    "mend": _runnable(each.mend, found.sha1.hex()),
                 }
                 for each in explanation.breaks
             ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from calais.cli.command import Document, command
+from calais.cli.readers import unseen
 from calais.cli.screen import Cell, Screen
 from calais.cli.session import choose_card, opened, reader_option
 from calais.win.errors import WinError
@@ -22,7 +23,7 @@ def _view(screen: Screen, document: Document) -> None:
     if not document["cards"]:
         screen.line("No cards are inserted.")
         for note in document["notes"]:
-            screen.line((f"Real readers cannot be seen: {note}", "dim"))
+            screen.line((unseen(note), "dim"))
     for card in document["cards"]:
         screen.title(f"{card['card']} in {card['reader']}")
         if card["problem"]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from calais.provider.card import Card
     from calais.resource.slots import ReaderStatus
 
+NO_SERVICE = "SCARD_E_NO_SERVICE"
 HINT = "No readers. Plug one in, or use a virtual card: calais virtual new NAME --insert"
 
 
@@ -24,7 +25,12 @@ def _view(screen: Screen, document: Document) -> None:
         columns = ("Reader", "Card", "Serial", "ATR") if screen.is_wide else ("Reader", "Card", "Serial")
         screen.table(columns, [_row(row)[: len(columns)] for row in rows], keep=("Serial",))
     for note in document["notes"]:
-        screen.line((f"Real readers cannot be seen: {note}", "dim"))
+        screen.line((unseen(note), "dim"))
+
+
+def unseen(note: str) -> str:
+    """Why readers cannot be seen: real ones, or those of a damaged table of virtual ones."""
+    return f"{'Real readers' if NO_SERVICE in note else 'Readers'} cannot be seen: {note}"
 
 
 def _row(row: Document) -> tuple[str | tuple[str, str], ...]:
