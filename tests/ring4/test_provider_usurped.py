@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cspdesk import BASE, fails, sign
 from people import PIN
 from pivdesk import certificate
@@ -58,3 +58,13 @@ def test_cng_signs_with_no_other_key(programs):
     for _ in range(2):
         with fails(Code.NTE_BAD_KEYSET):
             ncrypt.NCryptSignHash(key, INFO, bytes(32), ncrypt.BCRYPT_PAD_PKCS1)
+
+
+def test_nothing_is_decrypted_with_another_key(programs):
+    block = THEIRS.public_key().encrypt(b"for them", padding.PKCS1v15())
+    key = ncrypt.NCryptOpenKey(ncrypt.NCryptOpenStorageProvider(KSP, system=programs[0]), "ours")
+    own = OURS.public_key().encrypt(b"for us", padding.PKCS1v15())
+    assert ncrypt.NCryptDecrypt(key, own, None, ncrypt.BCRYPT_PAD_PKCS1) == b"for us"
+    usurp(*programs)
+    with fails(Code.NTE_BAD_KEYSET):
+        ncrypt.NCryptDecrypt(key, block, None, ncrypt.BCRYPT_PAD_PKCS1)

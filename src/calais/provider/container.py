@@ -39,6 +39,7 @@ class Container:
         self.always = always
         self._key: Key | None = None
         self._proved: Evidence | None = None
+        self._placed: Evidence | None = None
         self._uses: dict[str, PinUse] = {}
         self._check = card.policy.verify_signatures
 
@@ -144,11 +145,16 @@ class Container:
     def decrypt(self, data: bytes, how: DecryptionPadding) -> bytes:
         """Decrypt ``data`` (see ``Minidriver.decrypt``), with the PIN if it is wanted."""
         index, key_spec = self.entry.index, self.entry.key_spec
-        return self._use("decrypt", lambda driver: driver.decrypt(index, key_spec, data, how))
+        return self._use(
+            "decrypt", lambda d: self._privately(d, lambda driver: driver.decrypt(index, key_spec, data, how))
+        )
 
     def agree(self, peer_public: bytes) -> bytes:
         """The raw secret with ``peer_public`` (see ``Minidriver.agree``), with the PIN if it is wanted."""
-        return self._use("agree on a key", lambda driver: driver.agree(self.entry.index, peer_public))
+        index = self.entry.index
+        return self._use(
+            "agree on a key", lambda d: self._privately(d, lambda driver: driver.agree(index, peer_public))
+        )
 
     def _use(self, verb: str, operation: Callable[[Minidriver], T]) -> T:
         use = self._uses.get(verb)
@@ -182,15 +188,32 @@ class Container:
 
         def job(driver: Minidriver) -> PublicKeyTypes:
             driver.doubt(self.index)
-            now = driver.container(self.index).name
-            if self.card.identity.has_stable_names and now.casefold() != self.name.casefold():
-                detail = f"container {self.name} is not on the card any more: {now} has its place"
-                raise NotFound(Code.SCARD_E_NO_KEY_CONTAINER, detail, next_step="open the container that is wanted")
+            self._require_place(driver)
             return driver.public_key(self.index)
 
         found = self.card.run(job)
         self._key = None
         return found
+
+    def _require_place(self, driver: Minidriver) -> None:
+        """Raise when another container has the place of this one; a fixed place that shows nothing is no other's."""
+        try:
+            now = driver.container(self.index).name
+        except NotFound:
+            if not driver.has_fixed_places:
+                raise
+            return
+        if self.card.identity.has_stable_names and now.casefold() != self.name.casefold():
+            detail = f"container {self.name} is not on the card any more: {now} has its place"
+            raise NotFound(Code.SCARD_E_NO_KEY_CONTAINER, detail, next_step="open the container that is wanted")
+
+    def _privately(self, driver: Minidriver, operation: Callable[[Minidriver], T]) -> T:
+        """``operation``, whose result nobody can check, unless another container has come to this place."""
+        now = Evidence.of(driver.tx)
+        if self._placed is None or not self._placed.holds(now):
+            self._require_place(driver)
+            self._placed = now
+        return operation(driver)
 
 
 class Containers(Sequence[Container]):
