@@ -229,14 +229,24 @@ def _slot(handle):
     return None, None
 
 
+def _listed(provider):
+    names, state = [], None
+    while True:
+        try:
+            name, state = ncrypt.NCryptEnumKeys(provider, None, state)
+        except WinError as error:
+            if error.code != Code.NTE_NO_MORE_ITEMS:
+                raise
+            return names
+        names.append(name)
+
+
 def by_ksp(system):
     """The containers with keys through CNG."""
     del system
-    from cng import names
-
     provider = ncrypt.NCryptOpenStorageProvider(KSP)
     found = {}
-    for each in names(provider):
+    for each in _listed(provider):
         with ncrypt.NCryptOpenKey(provider, each.name) as key:
             der = attempt(lambda key=key: ncrypt.NCryptGetProperty(key, ncrypt.NCRYPT_CERTIFICATE_PROPERTY))
             public = spki(key.material.public_key)
