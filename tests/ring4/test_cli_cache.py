@@ -30,7 +30,7 @@ def test_what_one_command_read_waits_for_the_next_with_its_evidence(calais):
     found = {item["what"]: item for item in card["objects"]}
     assert {item["judged_by"] for item in card["objects"]} == {"restored"}
     assert found["certificate 9A"]["size"] > 300
-    assert found["certificate 9A"]["read"].endswith("+00:00")
+    assert found["certificate 9A"]["read"].endswith("Z")
     assert found["certificate 9E"]["size"] is None
     assert "not proved yet" in calais.ok("cache", "show").out
 
@@ -57,6 +57,15 @@ def test_a_card_is_forgotten_by_its_id_and_then_all_are(calais):
     calais.ok("propagate")
     assert "one card" in calais.ok("cache", "clear").out
     assert calais.json("cache", "show")["cards"] == []
+
+
+def test_of_a_card_that_is_not_there_only_that_is_said(calais):
+    calais.card("ada")
+    calais.ok("propagate")
+    first = calais.json("cache", "show")["cards"][0]["card_id"][0]
+    other = f"{int(first, 16) ^ 1:x}"
+    assert calais.ok("cache", "show", "--card", other).out.endswith(f"a card whose id begins with {other}.\n")
+    assert calais.ok("cache", "clear", "--card", other).out == "There was nothing to forget.\n"
 
 
 def test_a_card_id_is_hexadecimal(calais):

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from calais.provider.cache import Explanation
     from calais.provider.card import Card
 
-NOTHING = "Nothing is remembered of any card."
+
+def _nothing(wanted: str | None) -> str:
+    which = f"a card whose id begins with {wanted}" if wanted else "any card"
+    return f"Nothing is remembered of {which}."
 
 
 class CardId(click.ParamType[str]):
@@ -41,7 +44,7 @@ card_option = click.option(
 
 def _view(screen: Screen, document: Document) -> None:
     if not document["cards"]:
-        screen.line(NOTHING)
+        screen.line(_nothing(document["wanted"]))
     for card in document["cards"]:
         where = f" in {card['reader']}" if card["reader"] else ""
         screen.title(f"{card['card']}{where}")
@@ -75,7 +78,12 @@ def show(reader: str | None, card_id: str | None) -> Document:
             modes = system.policy.values()
             cards = [_waiting(kept, modes) for kept in system.kept.cards()]
         wanted = [card for card in cards if str(card["card_id"]).startswith(card_id or "")]
-        return {"folder": _folder(system.kept.folder), "cards": wanted, "notes": list(system.kept.notes)}
+        return {
+            "folder": _folder(system.kept.folder),
+            "wanted": card_id,
+            "cards": wanted,
+            "notes": list(system.kept.notes),
+        }
 
 
 def _folder(folder: object) -> str | None:
@@ -113,11 +121,13 @@ def _waiting(kept: KeptCard, policy: dict[str, bool | int | str]) -> dict[str, o
 
 
 def _objects(explanations: Sequence[Explanation]) -> list[dict[str, object]]:
+    from calais.apps.certificates import stamp
+
     return [
         {
             "what": each.what,
             "size": each.size,
-            "read": each.read.isoformat(timespec="seconds") if each.read else None,
+            "read": stamp(each.read) if each.read else None,
             "judged_by": each.judged_by,
             "holds": each.holds,
             "hits": each.hits,
@@ -129,7 +139,8 @@ def _objects(explanations: Sequence[Explanation]) -> list[dict[str, object]]:
 
 def _cleared(screen: Screen, document: Document) -> None:
     number = document["cleared"]
-    screen.line(NOTHING if not number else f"Forgotten: what was remembered of {_cards(number)}.")
+    forgotten = f"Forgotten: what was remembered of {_cards(number)}."
+    screen.line(forgotten if number else "There was nothing to forget.")
 
 
 def _cards(number: int) -> str:
