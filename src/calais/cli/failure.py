@@ -20,7 +20,6 @@ from calais.cli.meanings import (
     EXIT_OF_CLASS,
     EXIT_OF_CODE,
     INTERRUPTED,
-    MACHINE,
     MEANING,
     NEXT,
     UNEXPECTED,
@@ -30,16 +29,13 @@ from calais.cli.safe import safe
 from calais.win.codes import Code, name_of
 from calais.win.errors import AccessDenied, WinError, WrongPin
 
-FIRST_HRESULT = 0x80000000  # below it are codes of the operating system, above those of cards and providers
-
 
 def exit_code(error: WinError) -> int:
     """The exit code that tells a script what kind of failure this is."""
     special = None if isinstance(error, AccessDenied) else EXIT_OF_CODE.get(error.code)
     if special is not None:
         return special
-    rest = MACHINE if error.code < FIRST_HRESULT else CARD
-    return next((code for kind, code in EXIT_OF_CLASS if isinstance(error, kind)), rest)
+    return next((code for kind, code in EXIT_OF_CLASS if isinstance(error, kind)), CARD)
 
 
 def from_os_error(error: OSError) -> WinError:
