@@ -28,8 +28,8 @@ from calais.provider.prompt import Prompt
 from calais.resource.cachefile import CacheFolder
 from calais.resource.carddb import EntriesNote
 from calais.resource.clock import Clock, WallClock
-from calais.resource.contexts import CardService
 from calais.resource.keptmemo import KeptCards
+from calais.resource.manager.contexts import CardService
 from calais.resource.places import Places
 from calais.resource.readers import Reader
 from calais.resource.real import RealReaders

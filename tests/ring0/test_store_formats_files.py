@@ -12,9 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, NoEncryption
 from cryptography.hazmat.primitives.serialization import pkcs12 as foreign
 
-from calais.store import crl, pkcs7, pkcs12, serialized, sniffing
-from calais.store.items import Item
-from calais.store.sniffing import Format
+from calais.store import crl
+from calais.store.formats import pkcs7, pkcs12, serialized, sniffing
+from calais.store.formats.items import Item
+from calais.store.formats.sniffing import Format
 from calais.win.codes import Code
 from calais.win.errors import WinError
 

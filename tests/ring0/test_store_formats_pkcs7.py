@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import pkcs7 as foreign
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calais.store import pkcs7
-from calais.store.items import Item
+from calais.store.formats import pkcs7
+from calais.store.formats.items import Item
 from calais.win.codes import Code
 from calais.win.der import encode_oid
 from calais.win.errors import BadData

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calais.store import serialized
-from calais.store.items import Item
+from calais.store.formats import serialized
+from calais.store.formats.items import Item
 from calais.win.codes import Code
 from calais.win.errors import WinError
 

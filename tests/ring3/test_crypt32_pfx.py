@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from calais.store import der as der_reader
-from calais.store import pkcs12 as store_pkcs12
+from calais.store.formats import pkcs12 as store_pkcs12
 from calais.win.errors import WinError
 from calais.winapi import advapi32, ncrypt
 from calais.winapi.crypt32 import *

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cspdesk import gids, piv
 
 from calais.provider.policy import Policy
-from calais.store import pkcs12
+from calais.store.formats import pkcs12
 from calais.testing import FixedPrompt, local_system, virtual_gids
 from calais.win.errors import WinError
 from calais.winapi import advapi32, ncrypt

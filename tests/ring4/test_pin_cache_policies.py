@@ -6,9 +6,9 @@ Source: Microsoft's smart card minidriver specification v7.07, PIN_CACHE_POLICY;
 from __future__ import annotations
 
 import os
+import select as selecting
 import subprocess
 import sys
-import select as selecting
 
 import pytest
 from people import PIN, SHA256, key_of

@@ -23,9 +23,9 @@ from calais.cards.gids.personalise import new_gids_card
 from calais.minidriver.pins import Pin
 from calais.provider import containeradmin
 from calais.provider.settings import SETTINGS
-from calais.store.items import CERTIFICATE, Item
+from calais.store.formats.items import CERTIFICATE, Item
+from calais.store.formats.pkcs7 import build_certificates
 from calais.store.objects import CertificateStore
-from calais.store.pkcs7 import build_certificates
 from calais.testing import FakeClock, FixedPrompt, local_system, virtual_gids, virtual_piv
 from calais.transport.loopback import LoopbackTransport
 from calais.win.codes import Code

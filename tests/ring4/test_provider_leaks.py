@@ -15,7 +15,7 @@ from cspdesk import fails
 from pivdesk import certificate
 
 from calais.cli.session import TRACE_VARIABLE
-from calais.store import pkcs12
+from calais.store.formats import pkcs12
 from calais.testing import FixedPrompt, local_system, virtual_gids, virtual_piv
 from calais.transport.trace import Recorder
 from calais.win import blobs

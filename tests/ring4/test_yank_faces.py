@@ -28,7 +28,7 @@ from calais.apps import leftovers, linkrepair
 from calais.apps.linkfacts import PROVIDERS, look_thoroughly
 from calais.cards.base import BytesMemory
 from calais.minidriver.orphans import OrphanKind
-from calais.store import pkcs12
+from calais.store.formats import pkcs12
 from calais.win import blobs
 from calais.win.codes import Code
 from calais.win.structs import BCryptBuffer, CryptKeyProvInfo

@@ -16,9 +16,9 @@ from calais.provider import containeradmin
 from calais.provider.card import Card
 from calais.provider.links import link_to
 from calais.store.api import CERTIFICATE
-from calais.store.items import Item
+from calais.store.formats.items import Item
+from calais.store.formats.pkcs7 import build_certificates, parse_certificates
 from calais.store.objects import CertificateStore
-from calais.store.pkcs7 import build_certificates, parse_certificates
 from calais.store.stores import Store
 from calais.win.codes import Code
 from calais.win.errors import BadData, BadParameter, CardRemoved, CardReset, NotFound, Unsupported, WinError

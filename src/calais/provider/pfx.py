@@ -28,12 +28,13 @@ from calais.provider.ksp.handles import KeySettings, NCryptKey
 from calais.provider.ksp.keyblobs import Parsed
 from calais.provider.ksp.storage import CARD, MEMORY, Storage
 from calais.provider.names import ContainerName
-from calais.store import certificate, pkcs12
+from calais.store import certificate
 from calais.store.api import KeyHandle
 from calais.store.calls import store_of
-from calais.store.items import Item
+from calais.store.formats import pkcs12
+from calais.store.formats.items import Item
+from calais.store.formats.pkcs12 import Entry, Opened, PfxKey
 from calais.store.model import CERTIFICATES, Element
-from calais.store.pkcs12 import Entry, Opened, PfxKey
 from calais.store.stores import Store
 from calais.win import flags
 from calais.win.blobs import PrivateKey, Scheme

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from calais.store import acquire, bag, serialized
+from calais.store import acquire, bag
 from calais.store.api import CERTIFICATE, CRL, AcquiredKey, KeyOpener
 from calais.store.finding import query_for
-from calais.store.items import Item, exactly
+from calais.store.formats import serialized
+from calais.store.formats.items import Item, exactly
 from calais.store.model import CERTIFICATES, CRLS, C, CertificateContext, Context, Element, Kind
 from calais.store.stores import EMPTY, EVERY, Query, Store
 from calais.win.codes import Code

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from calais.store import pkcs7, serialized, sniffing
-from calais.store.items import Item
-from calais.store.sniffing import Contents, Format
+from calais.store.formats import pkcs7, serialized, sniffing
+from calais.store.formats.items import Item
+from calais.store.formats.sniffing import Contents, Format
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadData, BadParameter, WinError
 from calais.win.flags import (

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from calais.store import files, filing, serialized
+from calais.store import files, filing
 from calais.store.api import Backing, Database, Reading, Row, Settings, Writing
-from calais.store.items import KINDS, Item
+from calais.store.formats import serialized
+from calais.store.formats.items import KINDS, Item
 from calais.store.machine import ReadOnlyDatabase
 from calais.store.memory import MemoryBacking, MemoryDatabase
 from calais.win.flags import PropId

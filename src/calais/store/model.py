@@ -19,7 +19,7 @@ from calais.store import bag, certificate, crl, filing
 from calais.store.api import CERTIFICATE, CRL, CTL, KeyHandle
 from calais.store.certificate import Outline
 from calais.store.crl import CrlOutline
-from calais.store.items import Item
+from calais.store.formats.items import Item
 from calais.win.codes import Code
 from calais.win.errors import BadParameter
 from calais.win.flags import PropId

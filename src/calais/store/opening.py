@@ -9,10 +9,11 @@ import io
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import BinaryIO, Final, cast
 
-from calais.store import files, pkcs7, pkcs12, registry, serialized
+from calais.store import files, registry
 from calais.store.api import StoreProvider
 from calais.store.collections import Collection
-from calais.store.items import KINDS, Item
+from calais.store.formats import pkcs7, pkcs12, serialized
+from calais.store.formats.items import KINDS, Item
 from calais.store.locations import as_asked, location_of
 from calais.store.shelf import Shelf
 from calais.store.sources import Keeper, KeptSource

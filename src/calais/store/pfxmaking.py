@@ -11,7 +11,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from calais.store import ber, der
+from calais.store import der
+from calais.store.formats import ber
 from calais.win.codes import Code
 from calais.win.der import build, encode_oid
 from calais.win.errors import BadData

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from calais.store import arguments, ber, certificate, crl, der, files, pkcs7, pkcs12, serialized, sniffing
+from calais.store import arguments, certificate, crl, der, files
 from calais.store.api import CERTIFICATE, CRL
 from calais.store.coding import binary
-from calais.store.items import Item
+from calais.store.formats import ber, pkcs7, pkcs12, serialized, sniffing
+from calais.store.formats.items import Item
 from calais.store.model import CERTIFICATES, CRLS, Context, Kind
 from calais.store.stores import Store
 from calais.win import flags

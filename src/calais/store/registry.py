@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from typing import Final
 
-from calais.store import filing, serialized
+from calais.store import filing
 from calais.store.api import CERTIFICATE, CRL, CTL, Backing, Index, Lookup, Row, insist
-from calais.store.items import KINDS, Item
+from calais.store.formats import serialized
+from calais.store.formats.items import KINDS, Item
 from calais.win.errors import WinError
 from calais.win.flags import PropId
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from calais.store import files, pkcs7, pkcs12, serialized
-from calais.store.items import Item
+from calais.store import files
+from calais.store.formats import pkcs7, pkcs12, serialized
+from calais.store.formats.items import Item
 from calais.store.stores import Store
 from calais.win.codes import Code
 from calais.win.errors import BadParameter

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from calais.store import filing, properties
 from calais.store.api import CERTIFICATE, Backing, Index, Lookup, Reading, Row, Writing, insist
-from calais.store.items import Item
+from calais.store.formats.items import Item
 from calais.store.model import Element
 from calais.win.codes import Code
 from calais.win.errors import AccessDenied, BadParameter, WinError

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from calais.store import filing, properties
 from calais.store.api import CERTIFICATE, Backing, Lookup, Reading, Row
-from calais.store.items import KINDS, Item
+from calais.store.formats.items import KINDS, Item
 from calais.store.model import Element
 from calais.store.shelf import Entry, Seen, Shelf
 from calais.win.flags import CERT_STORE_CTRL_COMMIT_CLEAR_FLAG, CERT_STORE_CTRL_COMMIT_FORCE_FLAG

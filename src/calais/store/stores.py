@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from calais.store.api import CERTIFICATE, Index
-from calais.store.items import KINDS, Item
+from calais.store.formats.items import KINDS, Item
 from calais.store.model import CERTIFICATES, C, CertificateContext, Context, Element, Kind, Place
 from calais.store.shelf import Entry, Shelf, decide
 from calais.store.sources import Source

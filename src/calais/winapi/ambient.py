@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from calais.minidriver.calls.context import Modules
     from calais.provider.csp.calls.contexts import Host as ProviderHost
     from calais.provider.ksp.storage import KspSystem
-    from calais.resource.contexts import CardService, CardSystem
+    from calais.resource.manager.contexts import CardService, CardSystem
     from calais.store.api import KeyOpener, StoreProvider, System
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence as _Sequence
 
-from calais.resource import calls as _calls
-from calais.resource.contexts import CardSystem as _CardSystem
-from calais.resource.contexts import SCardContext as SCardContext
-from calais.resource.handles import SCardHandle as SCardHandle
+from calais.resource.manager import calls as _calls
+from calais.resource.manager.contexts import CardSystem as _CardSystem
+from calais.resource.manager.contexts import SCardContext as SCardContext
+from calais.resource.manager.handles import SCardHandle as SCardHandle
 from calais.win.codes import *
 from calais.win.flags import *
 from calais.win.structs import *

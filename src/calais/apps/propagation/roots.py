@@ -15,8 +15,8 @@ from calais.minidriver.api import Minidriver
 from calais.minidriver.files import FILE_ROOTS, expand_certificate
 from calais.provider.card import Card
 from calais.provider.policy import Policy
+from calais.store.formats.pkcs7 import parse_certificates
 from calais.store.objects import CertificateStore
-from calais.store.pkcs7 import parse_certificates
 from calais.win.errors import BadData, NotAuthenticated, NotFound, Unsupported, WinError
 from calais.win.flags.crypt32 import AddDisposition, PropId
 from calais.win.structs import SmartCardRootInfo

@@ -13,9 +13,10 @@ from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
-from calais.store import certificate, crl, pkcs7, serialized
+from calais.store import certificate, crl
 from calais.store.api import CERTIFICATE, CRL
-from calais.store.items import Item
+from calais.store.formats import pkcs7, serialized
+from calais.store.formats.items import Item
 from calais.win.codes import Code
 from calais.win.errors import BadData, WinError
 

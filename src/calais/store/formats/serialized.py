@@ -12,7 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from calais.store import properties
-from calais.store.items import KINDS, Item, exactly
+from calais.store.formats.items import KINDS, Item, exactly
 from calais.win.codes import Code
 from calais.win.errors import BadData, BadParameter, NotFound, WinError
 from calais.win.flags import CERT_LAST_USER_PROP_ID

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from calais.resource.attributes import SETTABLE, virtual_attribute
-from calais.resource.connection import CardCondition
+from calais.resource.manager.attributes import SETTABLE, virtual_attribute
+from calais.resource.manager.connection import CardCondition
 from calais.resource.slots import Port
 from calais.transport.base import Transport
 from calais.win.codes import Code
@@ -37,7 +37,7 @@ from calais.win.flags import (
 )
 
 if TYPE_CHECKING:
-    from calais.resource.sharing import Board
+    from calais.resource.manager.sharing import Board
 
 
 class LocalTransport(Transport, Protocol):

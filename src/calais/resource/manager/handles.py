@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
-from calais.resource.connection import Connection
+from calais.resource.manager.connection import Connection
 from calais.transport.base import Channel, Transaction, Watcher
 from calais.win.codes import Code
 from calais.win.errors import CardReset, WinError

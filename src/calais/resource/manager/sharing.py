@@ -14,10 +14,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from calais.resource.attributes import Friendly
 from calais.resource.clock import Clock
-from calais.resource.connection import Sight, sight_of_card
-from calais.resource.localconnection import LocalConnection, LocalPort, LocalTransport
+from calais.resource.manager.attributes import Friendly
+from calais.resource.manager.connection import Sight, sight_of_card
+from calais.resource.manager.localconnection import LocalConnection, LocalPort, LocalTransport
 from calais.resource.slots import ReaderStatus
 from calais.win.errors import CardReset, SharingViolation
 from calais.win.flags import (

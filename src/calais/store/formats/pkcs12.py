@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from calais.store import ber, der, pfxmaking
+from calais.store import der, pfxmaking
 from calais.store.api import CERTIFICATE
-from calais.store.items import Item
+from calais.store.formats import ber
+from calais.store.formats.items import Item
 from calais.win.codes import Code
 from calais.win.der import build, encode_oid
 from calais.win.errors import BadData, WinError

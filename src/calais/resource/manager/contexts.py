@@ -8,20 +8,20 @@ from contextlib import suppress
 from typing import Protocol, Self, cast
 
 from calais.cards.modules import CardModules
-from calais.resource.bulletin import Bulletin
 from calais.resource.carddb import CardDatabase, EntriesNote
 from calais.resource.clock import Clock
-from calais.resource.connection import GONE, Connection, Sight
 from calais.resource.discovery import Discovery
-from calais.resource.groups import Groups
-from calais.resource.handles import SCardHandle, invalid_handle
-from calais.resource.itemcache import ITEM_BYTES_MAX, ItemCache
-from calais.resource.localconnection import LocalPort
+from calais.resource.manager.bulletin import Bulletin
+from calais.resource.manager.connection import GONE, Connection, Sight
+from calais.resource.manager.groups import Groups
+from calais.resource.manager.handles import SCardHandle, invalid_handle
+from calais.resource.manager.itemcache import ITEM_BYTES_MAX, ItemCache
+from calais.resource.manager.localconnection import LocalPort
+from calais.resource.manager.realconnection import RealConnection, sights
+from calais.resource.manager.sharing import Board
+from calais.resource.manager.statuschange import Look, Wait, is_pnp
 from calais.resource.real import RealPort, RealReaders
-from calais.resource.realconnection import RealConnection, sights
-from calais.resource.sharing import Board
 from calais.resource.slots import Port, Source
-from calais.resource.statuschange import Look, Wait, is_pnp
 from calais.resource.virtual import FilePort, VirtualReaders
 from calais.store.api import Settings
 from calais.transport.base import Watcher

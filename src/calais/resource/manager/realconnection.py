@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from calais.resource.connection import CardCondition, Sight
+from calais.resource.manager.connection import CardCondition, Sight
 from calais.resource.real import RealPort
 from calais.transport.pcsc import PcscContext
 from calais.transport.pcsc_handle import PcscHandle

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from calais.store import ber, certificate, crl, der
+from calais.store import certificate, crl, der
 from calais.store.api import CERTIFICATE, CRL
-from calais.store.items import Item
+from calais.store.formats import ber
+from calais.store.formats.items import Item
 from calais.win.codes import Code
 from calais.win.der import build, encode_oid
 from calais.win.errors import BadData

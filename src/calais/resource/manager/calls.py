@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from calais.resource import carddb
-from calais.resource.attributes import SETTABLE, Value, checked, typed
 from calais.resource.carddb import CardEntry, guid_bytes, guid_text
-from calais.resource.contexts import CardService, SCardContext
-from calais.resource.handles import SCardHandle, invalid_handle
-from calais.resource.statuschange import UNKNOWN_READER, decide, failed
+from calais.resource.manager.attributes import SETTABLE, Value, checked, typed
+from calais.resource.manager.contexts import CardService, SCardContext
+from calais.resource.manager.handles import SCardHandle, invalid_handle
+from calais.resource.manager.statuschange import UNKNOWN_READER, decide, failed
 from calais.win.codes import Code
 from calais.win.errors import BadParameter, WinError
 from calais.win.flags import (

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from calais.resource.bulletin import Bulletin
-from calais.resource.connection import GONE, Sight
+from calais.resource.manager.bulletin import Bulletin
+from calais.resource.manager.connection import GONE, Sight
 from calais.transport.pcsc import PNP_NOTIFICATION, PcscContext
 from calais.transport.pcsc_library import Library
 from calais.win.codes import Code

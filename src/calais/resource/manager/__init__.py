@@ -1,0 +1,1 @@
+"""The resource manager as programs see it: contexts, handles, transactions, waiting."""
