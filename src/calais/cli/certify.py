@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calais.cli.adminkey import admin_options, management_key
-from calais.cli.command import CONTEXT, Document
+from calais.cli.certifyview import STDOUT, progress, save, write
+from calais.cli.command import CONTEXT
 from calais.cli.meanings import DONE, NOT_SO
-from calais.cli.screen import Cell, Screen, count
+from calais.cli.screen import Screen
 from calais.cli.secrets import Source, can_ask, pin_options, secret_options
 from calais.cli.session import choose_reader, complete_readers, opened
 
 if TYPE_CHECKING:
     from calais.apps.certify.rules import Check
-    from calais.apps.certify.run import Report, Result
     from calais.apps.certify.trial import Secrets, Subject
     from calais.system import System
 
-COLOURS = {"pass": "green", "fail": "bold red", "skipped": "yellow", "not applicable": "dim"}
 OUTPUT = click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path)
-STDOUT = Path("-")
 
 
 @click.command(context_settings=CONTEXT)
@@ -66,9 +64,9 @@ def certify(reader: str | None, *, driver: str | None, only: tuple[str, ...], li
     if list_them:
         _list(checks, options["as_json"])
         return DONE
-    with _subject(reader, driver, options) as subject, _progress(len(checks), options["as_json"]) as tell:
+    with _subject(reader, driver, options) as subject, progress(len(checks), options["as_json"]) as tell:
         report = run(subject, checks, tell)
-    _write(report, options)
+    write(report, options)
     return DONE if report.passed else NOT_SO
 
 
@@ -77,7 +75,7 @@ def _list(checks: list[Check], as_json: Path | None) -> None:
 
     if as_json is not None:
         rows = [{"name": check.name, "rule": check.rule, "source": check.source} for check in checks]
-        _save(as_json, json.dumps({"checks": rows}, indent=2).encode() + b"\n")
+        save(as_json, json.dumps({"checks": rows}, indent=2).encode() + b"\n")
         return
     Screen().table(("Check", "Rule"), ((check.name, check.rule) for check in checks), keep=("Check",))
 
@@ -139,87 +137,3 @@ def _secrets(options: dict[str, Any]) -> Secrets:
         puk.pin() if puk.is_given else None,
         management_key(*(options[name] for name in keys)) if any(options[name] for name in keys) else None,
     )
-
-
-# --- what is shown ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _progress(total: int, as_json: Path | None) -> Iterator[Callable[[Check, Result | None], None]]:
-    """A bar with the running check's name on a terminal's error stream; nothing elsewhere."""
-    import sys
-
-    if as_json == STDOUT or not sys.stderr.isatty():
-        yield lambda _check, _result: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-
-        def tell(check: Check, result: Result | None) -> None:
-            bar.update(task, description=check.name, advance=0 if result is None else 1)
-
-        yield tell
-
-
-def _write(report: Report, options: dict[str, Any]) -> None:
-    import json
-
-    from calais.apps.certify.page import page
-    from calais.apps.certify.report import document, junit
-
-    found = document(report)
-    if options["as_json"] is not None:
-        _save(options["as_json"], json.dumps(found, indent=2).encode() + b"\n")
-    if options["junit"] is not None:
-        _save(options["junit"], junit(report))
-    if options["html"] is not None:
-        _save(options["html"], page(found).encode(errors="backslashreplace"))
-    if STDOUT not in (options["as_json"], options["junit"], options["html"]):
-        _view(Screen(), found)
-
-
-def _save(path: Path, content: bytes) -> None:
-    if path == STDOUT:
-        click.echo(content.decode(), nl=False)
-    else:
-        path.write_bytes(content)
-
-
-def _view(screen: Screen, found: Document) -> None:
-    card = ((f"Card, {name.replace('_', ' ')}", value) for name, value in found["card"].items())
-    screen.facts([("Tried", found["subject"]), ("Driver", found["driver"]), *card])
-    chapter = ""
-    for check in found["checks"]:
-        if check["chapter"] != chapter:
-            chapter = check["chapter"]
-            screen.title(chapter)
-            rows = [_row(each) for each in found["checks"] if each["chapter"] == chapter]
-            screen.table(("Verdict", "Check", "Rule"), rows, keep=("Verdict", "Check"))
-    _failures(screen, [check for check in found["checks"] if check["verdict"] == "fail"])
-    screen.title("What operations cost")
-    columns = ("Operation", "Exchanges", "Bytes out", "Bytes in", "ms")
-    screen.table(columns, ([str(value) for value in row.values()] for row in found["figures"]))
-    screen.title("Verdict")
-    screen.line(*_summary(found))
-
-
-def _row(check: Document) -> list[Cell]:
-    text = f"{check['rule']} ({check['reason']})" if check.get("reason") else check["rule"]
-    return [(check["verdict"], COLOURS[check["verdict"]]), check["name"], text]
-
-
-def _failures(screen: Screen, failed: list[Document]) -> None:
-    for check in failed:
-        screen.title(f"Failed: {check['name']}")
-        screen.facts((name, check[name]) for name in ("rule", "source", "expected", "came"))
-
-
-def _summary(found: Document) -> tuple[Cell, ...]:
-    counts = found["summary"]
-    word: Cell = ("passed", "bold green") if found["passed"] else ("failed", "bold red")
-    passed = f": {count(counts['pass'], 'check')} passed, {counts['fail']} failed"
-    return word, passed, f", {counts['skipped']} skipped, {counts['absent']} not applicable"
