@@ -7,6 +7,7 @@ import inspect
 import certs
 import pytest
 
+from calais.testing import local_system
 from calais.win.errors import WinError
 from calais.winapi import crypt32, ncrypt
 
@@ -72,3 +73,18 @@ def test_an_odd_argument_is_answered_by_a_code(name):
             if name != "CertCreateSelfSignCertificate" or parameter != "hCryptProvOrNCryptKey" or value is not None:
                 with contextlib.suppress(WinError):
                     face(**{**usual, parameter: value})
+
+
+@pytest.mark.parametrize("flags", ["x", None, -1, 1 << 32, 1.5], ids=str)
+def test_flags_of_stores_are_numbers_of_32_bits(flags):
+    with local_system(), crypt32.CertOpenStore(crypt32.CERT_STORE_PROV_MEMORY) as store:
+        collection = crypt32.CertOpenStore(crypt32.CERT_STORE_PROV_COLLECTION)
+        for call in (
+            lambda: crypt32.CertOpenStore(crypt32.CERT_STORE_PROV_MEMORY, 0, None, flags),
+            lambda: crypt32.CertCloseStore(store, flags),
+            lambda: crypt32.CertEnumSystemStore(flags),
+            lambda: crypt32.CertAddStoreToCollection(collection, store, flags, 0),
+            lambda: crypt32.CertAddStoreToCollection(collection, store, 0, flags),
+        ):
+            with pytest.raises(WinError, match="E_INVALIDARG"):
+                call()

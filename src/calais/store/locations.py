@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from calais.store import bag
 from calais.store.api import Database
+from calais.store.arguments import number
 from calais.store.collections import Collection
 from calais.store.machine import ReadOnlyDatabase
 from calais.store.model import Element
@@ -148,9 +149,9 @@ class SystemStores:
         may_write = self._is_writable(location, flags | CERT_STORE_MAXIMUM_ALLOWED_FLAG)
         state = _access_state(location, read_only=not may_write)
         collection = Collection(shows_archived=bool(flags & CERT_STORE_ENUM_ARCHIVED_FLAG), access_state=state)
-        for number, physical in enumerate(composition(name, location)):
+        for at, physical in enumerate(composition(name, location)):
             with self._member(physical, flags) as member:
-                collection.include(member, 0 if number else CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG)
+                collection.include(member, 0 if at else CERT_PHYSICAL_STORE_ADD_ENABLE_FLAG)
         return collection
 
     def _member(self, physical: Physical, flags: int) -> Store:
@@ -312,8 +313,12 @@ def _is_predefined(name: str, location: int) -> bool:
 
 
 def location_of(flags: int) -> int:
-    """The location in the flags of CertOpenStore."""
-    return (flags & CERT_SYSTEM_STORE_LOCATION_MASK) >> CERT_SYSTEM_STORE_LOCATION_SHIFT
+    """The location in the flags of CertOpenStore.
+
+    Raises:
+        BadParameter: E_INVALIDARG, the flags are no number.
+    """
+    return (number(flags) & CERT_SYSTEM_STORE_LOCATION_MASK) >> CERT_SYSTEM_STORE_LOCATION_SHIFT
 
 
 def _check_location(location: int, code: Code) -> None:

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, cast
 
 from calais.store import files, registry
 from calais.store.api import StoreProvider
+from calais.store.arguments import number
 from calais.store.collections import Collection
 from calais.store.formats import pkcs7, pkcs12, serialized
 from calais.store.formats.items import KINDS, Item
@@ -53,7 +54,7 @@ def open_store(provider: object, flags: int, para: object, stores: Stores) -> St
     opener = _PROVIDERS.get(key) if isinstance(key, (str, int)) else None
     if opener is None:
         raise NotFound(Code.ERROR_FILE_NOT_FOUND, f"There is no store provider {provider!r}.")
-    return opener(flags, para, stores)
+    return opener(number(flags), para, stores)
 
 
 # --- stores in memory -------------------------------------------------------------------------------------------------

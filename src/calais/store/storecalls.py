@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
 
-from calais.store import control, saving
+from calais.store import arguments, control, saving
 from calais.store.calls import is_null, store_of
 from calais.store.collections import Collection
 from calais.store.locations import LOCATION_NAMES, location_of
@@ -42,7 +42,7 @@ def open_system_store(name: object, stores: Stores) -> Store | None:
 def close_store(handle: object, flags: int) -> None:
     """CertCloseStore; see ``Store.give_back``."""
     if not is_null(handle):
-        store_of(handle).give_back(flags)
+        store_of(handle).give_back(arguments.number(flags))
 
 
 def duplicate_store(handle: object) -> Store:
@@ -69,7 +69,7 @@ def add_store_to_collection(collection: object, sibling: object, flags: int, pri
     if not isinstance(group, Collection):
         raise BadParameter(Code.E_INVALIDARG, "This store is no collection.")
     if not is_null(sibling):
-        group.include(store_of(sibling), flags, priority)
+        group.include(store_of(sibling), arguments.number(flags), arguments.number(priority))
 
 
 def remove_store_from_collection(collection: object, sibling: object) -> None:
