@@ -94,9 +94,26 @@ def waiting(four):
     return ready(new_desk(keys=[*four[:3], (name, spec, key, None)]))
 
 
-def test_a_key_without_certificate_makes_the_list_look_once_more(four):
+def visited(desk):
+    """Another program uses the card while it is away."""
+    with desk.elsewhere().driver() as other:
+        other.identity()
+    desk.reinsert()
+
+
+def test_where_nobody_else_has_used_the_card_nothing_is_looked_at_again(four):
     desk = waiting(four)
     desk.reinsert()
+    with desk.driver() as driver:
+        assert [entry.has_certificate for entry in driver.containers()] == [True, True, True, False]
+        driver.confirm_list()
+        driver.confirm_certificate(0)
+    assert desk.exchanges == 3
+
+
+def test_a_key_without_certificate_makes_the_list_look_once_more(four):
+    desk = waiting(four)
+    visited(desk)
     with desk.driver() as driver:
         assert [entry.has_certificate for entry in driver.containers()] == [True, True, True, False]
         assert desk.exchanges == 3 + 1
@@ -115,7 +132,7 @@ def test_with_counters_believed_a_key_without_certificate_costs_no_look(four):
 
 def test_looking_at_the_list_itself_takes_two(four):
     desk = ready(new_desk(keys=four))
-    desk.reinsert()
+    visited(desk)
     with desk.driver() as driver:
         driver.containers()
         assert desk.exchanges == 3

@@ -49,12 +49,30 @@ def listing(card):
     return [(container.name, container.certificate) for container in card.containers]
 
 
-def test_a_warm_list_takes_three_and_each_certificate_that_is_asked_for_one_look(desk):
+def touch(card):
+    """What any other program does first."""
+    card.process(bytes.fromhex("00A4040009A00000039742544659"))
+
+
+def test_a_warm_list_with_its_certificates_takes_three_while_nobody_else_has_used_the_card(desk):
     system, card = desk
     held = system.card()
     before = listing(held)
     assert len(before) == 4
     for _ in range(3):
+        again(system, card)
+        assert listing(held) == before
+        assert card.counter.exchanges == WARM
+        assert listing(held) == before
+        assert card.counter.exchanges == WARM
+
+
+def test_after_others_a_warm_list_takes_three_and_each_certificate_that_is_asked_for_one_look(desk):
+    system, card = desk
+    held = system.card()
+    before = listing(held)
+    for _ in range(3):
+        touch(card)
         again(system, card)
         assert [container.name for container in held.containers] == [name for name, _ in before]
         assert card.counter.exchanges == WARM

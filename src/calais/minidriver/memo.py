@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
-from calais.transport.base import Transaction
+from calais.transport.base import Sighted, Transaction
 
 if TYPE_CHECKING:
     from calais.minidriver.api import CardIdentity
@@ -40,6 +40,13 @@ class Evidence:
     def holds(self, now: Evidence) -> bool:
         """Whether nobody else can have touched the card between this and ``now``."""
         return self.connection is now.connection and self.epoch == now.epoch
+
+    def lasts(self, now: Evidence) -> bool:
+        """As ``holds``, or the card was away in between, and its connections saw that nobody has used it there."""
+        if self.holds(now):
+            return True
+        before, after = (getattr(each.connection, "transport", None) for each in (self, now))
+        return isinstance(after, Sighted) and after.carries_on(before, self.epoch)
 
     def same_insertion(self, now: Evidence) -> bool:
         """Whether the card cannot have left the reader between this and ``now``."""

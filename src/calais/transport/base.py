@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from calais.iso7816 import apdu
 from calais.iso7816.apdu import Command, Response
@@ -66,6 +66,17 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Disconnect; harmless when repeated or when the card is gone."""
+
+
+@runtime_checkable
+class Sighted(Protocol):
+    """A connection that sees all that its card goes through, as one to a card in this process does."""
+
+    def carries_on(self, before: object, epoch: int) -> bool:
+        """Whether ``before`` was a connection to this very card, and nobody else has used it since ``before.epoch`` was that.
+
+        Resets, and the card being out of the reader, do not count: they change nothing that a card keeps.
+        """
 
 
 @dataclass(slots=True)

@@ -217,6 +217,8 @@ class LoopbackTransport:
         self.when_gone: Callable[[], None] | None = None
         self._process = card.process
         self._own = 0
+        self._begun = self.last_total = card.exchanges_total
+        self._first_epoch = self.last_epoch = self._begun + card.resets
         self._resets = -1
         self._gone = ""
         self._held = False
@@ -275,7 +277,18 @@ class LoopbackTransport:
             self._refuse()
         answer = self._process(command)
         self._own += 1
+        self.last_total = self.card.exchanges_total
+        self.last_epoch = self.last_total - self._own + self._resets
         return answer
+
+    def carries_on(self, before: object, epoch: int) -> bool:
+        """Whether nobody else has used the card since ``before``, also a connection to it, was in ``epoch``."""
+        return (
+            isinstance(before, LoopbackTransport)
+            and before.card is self.card
+            and (before.last_epoch, before.last_total) == (epoch, self._begun)
+            and self.epoch == self._first_epoch
+        )
 
     def _refuse(self) -> None:
         self._check_present()

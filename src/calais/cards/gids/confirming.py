@@ -73,8 +73,9 @@ def suspect(view: CardView, index: int) -> None:
 
 def _confirm(view: CardView, place: Place, kind: Kind) -> None:
     kept = view.remembered(place, kind)
-    is_confirmed = kept is not None and kept.confirmed is not None and kept.confirmed.holds(view.now)
-    if view.policy.proof == "head" and not is_confirmed:
+    if kept is not None and kept.confirmed is not None and kept.confirmed.lasts(view.now):
+        kept.confirmed = view.now
+    elif view.policy.proof == "head":
         _look(view, place, kind)
 
 
