@@ -27,6 +27,7 @@ from calais.win.flags import QueryContent, QueryFormat
 X509: Final = flags.X509_ASN_ENCODING
 BOTH: Final = flags.X509_ASN_ENCODING | flags.PKCS_7_ASN_ENCODING
 _HEX_ANY: Final = 8
+_HEX_PREFIX: Final = "{ASN}"
 _MESSAGE_TYPES: Final = "1.2.840.113549.1.7."
 _SIGNED: Final = "1.2.840.113549.1.7.2"
 _EXPLICIT_0: Final = 0xA0
@@ -102,9 +103,10 @@ def _forms(data: bytes, formats: int) -> Iterator[tuple[QueryFormat, Sequence[by
 
 
 def _hex(data: bytes) -> list[bytes]:
+    """Digits after the prefix that wincrypt.h names for this format; digits alone are taken too."""
     text = sniffing.text_of(data)
     try:
-        return [] if text is None else [binary.from_text(text, _HEX_ANY).binary]
+        return [] if text is None else [binary.from_text(text.lstrip().removeprefix(_HEX_PREFIX), _HEX_ANY).binary]
     except WinError:
         return []
 
