@@ -441,3 +441,51 @@ def test_a_certificate_written_seconds_ago_is_found_at_the_first_call() -> None:
         got = acquire(context)
         assert info_of(context).container_name == "late"
         free(got)
+
+
+def test_a_csp_link_to_an_ec_key_opens_where_cng_is_allowed(system: Any) -> None:
+    context = linked(system, ec_key("9C"), prov_name=BASE, prov_type=1, key_spec=2)
+    for flags in (ALLOW, PREFER, ONLY):
+        got = acquire(context, flags | NO_HEALING)
+        assert got.key_spec == CNG_SPEC
+        free(got)
+    with pytest.raises(WinError):
+        acquire(context, NO_HEALING)
+
+
+def test_a_certificate_in_a_store_that_is_only_read_finds_its_key_and_the_store_stays_as_it_was(system: Any) -> None:
+    assert system.readers()
+    with crypt32.CertOpenStore(10, 0, None, 0x10000, "My") as store:
+        crypt32.CertAddEncodedCertificateToStore(store, 1, der(rsa_key("9A")), 1)
+    for call in (lambda found: free(acquire(found)), find):
+        store = crypt32.CertOpenStore(10, 0, None, 0x18000, "My")
+        found = crypt32.CertEnumCertificatesInStore(store)
+        assert not has(found, INFO)
+        call(found)
+
+
+def test_names_that_change_at_every_look_are_healed_every_time() -> None:
+    key = rsa_key("9A")
+    card = virtual_piv(keys={0x9A: (key, certificate(key))}, container_names="volatile")
+    with local_system(prompt=FixedPrompt("123456")) as system:
+        system.insert(card)
+        context = propagated(system, key)
+        for _ in range(2):
+            system.remove("Virtual Reader 0")
+            system.insert(card)
+            free(acquire(context, COMPARE))
+
+
+def test_a_cached_handle_is_shared_by_links_and_dies_with_the_element(system: Any) -> None:
+    context = linked(system, rsa_key("9A"))
+    store = crypt32.CertOpenStore("Memory")
+    link = crypt32.CertAddCertificateLinkToStore(store, context, 4)
+    copy = crypt32.CertAddCertificateContextToStore(crypt32.CertOpenStore("Memory"), context, 4)
+    got = acquire(context, CACHE)
+    assert acquire(link, CACHE).handle is got.handle
+    assert acquire(copy, CACHE).handle is not got.handle
+    crypt32.CertFreeCertificateContext(context)
+    assert acquire(link, CACHE).handle is got.handle
+    crypt32.CertDeleteCertificateFromStore(link)
+    with fails(0x57):
+        advapi32.CryptReleaseContext(got.handle, 0)

@@ -449,3 +449,29 @@ def test_what_text_and_bytes_are_refused() -> None:
     for data, flags in ((b"", 1), (b"a", 6), (b"a", 7), (b"a", 8), (b"a", 1 | 0x08000000), (b"a", 1 | 0x10000000)):
         with fails(0x57):
             crypt32.CryptBinaryToString(data, flags)
+
+
+def test_a_crl_is_kept_as_a_certificate_is() -> None:
+    start = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Issuer")])
+    listed = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(start)
+    raw = listed.next_update(start + dt.timedelta(days=1)).sign(ec_key(), hashes.SHA256()).public_bytes(DER)
+    made = crypt32.CertCreateCRLContext(dwCertEncodingType=1, pbCrlEncoded=raw)
+    assert (made.encoded, made.info.issuer, made.info.this_update) == (raw, name.public_bytes(), start)
+    assert crypt32.CertDuplicateCRLContext(pCrlContext=made) is made
+    store = crypt32.CertOpenStore("Memory")
+    held = crypt32.CertAddCRLContextToStore(hCertStore=store, pCrlContext=made, dwAddDisposition=1)
+    with fails(0x80092005):
+        crypt32.CertAddEncodedCRLToStore(hCertStore=store, dwCertEncodingType=1, pbCrlEncoded=raw, dwAddDisposition=1)
+    assert crypt32.CertEnumCRLsInStore(hCertStore=store, pPrevCrlContext=None) is held
+    assert crypt32.CertEnumCRLsInStore(store, held) is None
+    saved = crypt32.CertSaveStore(store, 1, 2, 2)
+    assert crypt32.CertEnumCRLsInStore(crypt32.CertOpenStore("PKCS7", 1, None, 0, saved)).encoded == raw
+    assert crypt32.CryptQueryObject(2, saved).content_type == 8
+    crypt32.CertDeleteCRLFromStore(pCrlContext=crypt32.CertEnumCRLsInStore(store))
+    assert crypt32.CertEnumCRLsInStore(store) is None
+    for _ in range(2):
+        crypt32.CertFreeCRLContext(pCrlContext=made)
+    for data, codes in ((b"", (EOD,)), (b"\x04\0", (BADTAG, CORRUPT))):
+        with fails(*codes):
+            crypt32.CertCreateCRLContext(1, data)
