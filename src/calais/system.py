@@ -251,12 +251,13 @@ class System:
         else:
             self._slots.plug(reader).insert(card)
 
-    def remove(self, reader: str = DEFAULT_READER) -> None:
+    def remove(self, reader: str | ReaderStatus = DEFAULT_READER) -> None:
         """Take the card out of a reader; the empty reader stays.
 
         Raises:
             ReaderUnavailable: there is no such reader that can be emptied by program.
         """
+        reader = _name_of(reader)
         if reader in self._slots:
             self._slots.slot(reader).remove()
         else:
@@ -269,12 +270,13 @@ class System:
         """Add an empty reader to this process."""
         self._slots.plug(reader)
 
-    def unplug(self, reader: str) -> None:
+    def unplug(self, reader: str | ReaderStatus) -> None:
         """Take a reader away, with the card in it.
 
         Raises:
             ReaderUnavailable: there is no such reader that can be taken away by program.
         """
+        reader = _name_of(reader)
         if reader in self._slots:
             self._slots.unplug(reader)
         else:
@@ -409,6 +411,10 @@ def _note_beside(database: Database) -> EntriesNote | None:
     if not isinstance(database, DeferredDatabase) or database.path is None:
         return None
     return EntriesNote(database.path.with_suffix(".cards"), lambda: database.is_open)
+
+
+def _name_of(reader: str | ReaderStatus) -> str:
+    return reader if isinstance(reader, str) else reader.name
 
 
 def innermost() -> System | None:

@@ -465,3 +465,13 @@ def test_propagation_of_nothing_is_empty(system):
 def test_propagation_of_an_unknown_reader_is_said(system):
     with raises(w.SCARD_E_UNKNOWN_READER):
         system.propagate("Nowhere")
+
+
+def test_a_reader_is_emptied_and_unplugged_by_its_name_or_by_what_readers_tells():
+    with local_system() as system:
+        system.insert(virtual_piv(keys={}))
+        [status] = system.readers()
+        system.remove(status)
+        assert not system.readers()[0].present
+        system.unplug(status)
+        assert system.readers() == []
