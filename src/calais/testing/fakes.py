@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from calais.minidriver.pins import Pin
 from calais.provider.prompt import PinRequest
 from calais.transport.base import Transport
+from calais.transport.forwarding import ForwardingTransport
 from calais.win.errors import WinError
 
 
@@ -83,7 +84,7 @@ class FakeClock:
                 condition.notify_all()
 
 
-class FaultyTransport:
+class FaultyTransport(ForwardingTransport):
     """A transport with faults in it.
 
     Args:
@@ -96,36 +97,8 @@ class FaultyTransport:
     def __init__(
         self, inner: Transport, faults: Sequence[WinError | bytes | Callable[[bytes], bytes] | None] = ()
     ) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.faults = list(faults)
-
-    @property
-    def reader(self) -> str:
-        """Name of the reader."""
-        return self.inner.reader
-
-    @property
-    def atr(self) -> bytes:
-        """Answer to reset."""
-        return self.inner.atr
-
-    @property
-    def protocol(self) -> int:
-        """0 for T=0, 1 for T=1."""
-        return self.inner.protocol
-
-    @property
-    def epoch(self) -> int:
-        """See ``Transport.epoch``."""
-        return self.inner.epoch
-
-    def begin(self) -> None:
-        """Take the card."""
-        self.inner.begin()
-
-    def end(self, *, reset: bool = False) -> None:
-        """Give the card back."""
-        self.inner.end(reset=reset)
 
     def transmit(self, command: bytes) -> bytes:
         """One exchange, or the next fault."""
@@ -136,11 +109,3 @@ class FaultyTransport:
             return fault
         answer = self.inner.transmit(command)
         return answer if fault is None else fault(answer)
-
-    def reset(self) -> None:
-        """Reset the card."""
-        self.inner.reset()
-
-    def close(self) -> None:
-        """Disconnect."""
-        self.inner.close()

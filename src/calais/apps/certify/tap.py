@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from calais.transport.base import Transport
+from calais.transport.forwarding import ForwardingTransport
 from calais.transport.trace import Entry, Redaction
 from calais.win.codes import name_of
 from calais.win.errors import WinError
@@ -42,7 +43,7 @@ class Log:
         return ([f"({self.dropped} earlier lines left out)"] if self.dropped else []) + list(self.lines)
 
 
-class Tap:
+class Tap(ForwardingTransport):
     """A transport that is listened to (see ``Transport``).
 
     Args:
@@ -55,7 +56,7 @@ class Tap:
     """
 
     def __init__(self, inner: Transport, log: Log) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.log = log
         self.before: Fault | None = None
         self.after: Fault | None = None
@@ -63,30 +64,6 @@ class Tap:
         self.delay_s = 0.0
         self.count = 0
         self._redaction = Redaction()
-
-    @property
-    def reader(self) -> str:
-        """Name of the reader."""
-        return self.inner.reader
-
-    @property
-    def atr(self) -> bytes:
-        """Answer to reset."""
-        return self.inner.atr
-
-    @property
-    def protocol(self) -> int:
-        """0 for T=0, 1 for T=1."""
-        return self.inner.protocol
-
-    @property
-    def epoch(self) -> int:
-        """See ``Transport.epoch``."""
-        return self.inner.epoch
-
-    def begin(self) -> None:
-        """Take the card."""
-        self.inner.begin()
 
     def end(self, *, reset: bool = False) -> None:
         """Give the card back."""
@@ -102,10 +79,6 @@ class Tap:
     def _was_reset(self) -> None:
         self._redaction = Redaction()
         self.log.write("reset")
-
-    def close(self) -> None:
-        """Disconnect."""
-        self.inner.close()
 
     def transmit(self, command: bytes) -> bytes:
         """One exchange, disturbed as was asked."""
