@@ -123,10 +123,15 @@ def x500_text(name: bytes) -> str:
 
 def _keyed(attribute: CertRdnAttr) -> str:
     key = KEYS.get(attribute.oid, attribute.oid or "?")
+    return f"{key}={quoted_text(attribute)}"
+
+
+def quoted_text(attribute: CertRdnAttr) -> str:
+    """As ``value_text``; in quotation marks where the text would be read otherwise."""
     text = value_text(attribute)
     if isinstance(attribute.value, str) and (not text or text != text.strip() or _QUOTED & set(text)):
-        text = '"' + text.replace('"', '""') + '"'
-    return f"{key}={text}"
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def shown(text: str) -> str:

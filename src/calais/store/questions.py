@@ -18,13 +18,20 @@ from calais.store.model import CertificateContext
 from calais.win.codes import Code
 from calais.win.errors import BadData, BadParameter, NotFound, WinError
 from calais.win.flags import PropId
+from calais.win.flags.wincrypt import CALG_MD5, CALG_SHA1, CALG_SHA_256, CALG_SHA_384, CALG_SHA_512
 from calais.win.structs import CertInfo, CertPublicKeyInfo, CertRdnAttr
 
 OID_DH = "1.2.840.113549.1.3.1"
 OID_KEY_USAGE = "2.5.29.15"
 _IGNORE_CASE: Final = 2
 _RDN_FLAGS: Final = 3
-_ALG_IDS: Final = {0x8003: "md5", 0x8004: "sha1", 0x800C: "sha256", 0x800D: "sha384", 0x800E: "sha512"}
+_ALG_IDS: Final = {
+    CALG_MD5: "md5",
+    CALG_SHA1: "sha1",
+    CALG_SHA_256: "sha256",
+    CALG_SHA_384: "sha384",
+    CALG_SHA_512: "sha512",
+}
 _CNG_HASHES: Final = {"MD5": "md5", "SHA1": "sha1", "SHA256": "sha256", "SHA384": "sha384", "SHA512": "sha512"}
 
 

@@ -39,7 +39,6 @@ _ALIASES: Final = {
 _OIDS: Final = {key.upper(): oid for oid, key in KEYS.items()} | _ALIASES
 _IA5: Final = {"1.2.840.113549.1.9.1", "0.9.2342.19200300.100.1.25"}
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
-_QUOTED: Final = set(',+="<>#;\r\n')
 _DOTTED: Final = re.compile(r"(?:OID\.)?([0-2](?:\.\d+)+)", re.IGNORECASE)
 # CERT_RDN_* -> tag and codec.
 _STRINGS: Final = {
@@ -94,17 +93,11 @@ def _separator(flags: int) -> str:
 
 
 def _attribute(attribute: CertRdnAttr, kind: int, flags: int) -> str:
-    text = names.value_text(attribute)
-    if isinstance(attribute.value, str) and not flags & NameStringFlag.NO_QUOTING and _wants_quotes(text):
-        text = '"' + text.replace('"', '""') + '"'
+    text = (names.value_text if flags & NameStringFlag.NO_QUOTING else names.quoted_text)(attribute)
     if kind == SIMPLE:
         return text
     key = KEYS.get(attribute.oid, f"OID.{attribute.oid}") if kind == X500 else attribute.oid
     return f"{key}={text}"
-
-
-def _wants_quotes(text: str) -> bool:
-    return not text or text != text.strip() or bool(_QUOTED & set(text))
 
 
 def to_der(rdns: tuple[Rdn, ...]) -> bytes:

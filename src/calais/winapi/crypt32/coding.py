@@ -10,9 +10,9 @@ from typing import Any
 from calais.store import questions as _questions
 from calais.store.coding import binary as _binary
 from calais.store.coding import structures as _structures
+from calais.win.flags.wincrypt import CALG_MD5 as _CALG_MD5
+from calais.win.flags.wincrypt import CALG_SHA1 as _CALG_SHA1
 from calais.win.structs import CertPublicKeyInfo
-
-_MD5, _SHA1 = 0x8003, 0x8004
 
 
 def CryptEncodeObjectEx(
@@ -75,7 +75,7 @@ def CryptHashCertificate(hCryptProv: object, Algid: int, dwFlags: int, pbEncoded
     Raises:
         WinError: NTE_BAD_ALGID.
     """
-    return _questions.hash_by_alg_id(Algid, _SHA1, pbEncoded)
+    return _questions.hash_by_alg_id(Algid, _CALG_SHA1, pbEncoded)
 
 
 def CryptHashCertificate2(pwszCNGHashAlgid: str, dwFlags: int, pvReserved: None, pbEncoded: bytes) -> bytes:
@@ -95,7 +95,7 @@ def CryptHashPublicKeyInfo(
     Raises:
         WinError: NTE_BAD_ALGID.
     """
-    return _questions.hash_public_key(Algid, _MD5, dwCertEncodingType, pInfo)
+    return _questions.hash_public_key(Algid, _CALG_MD5, dwCertEncodingType, pInfo)
 
 
 def CryptHashToBeSigned(hCryptProv: object, dwCertEncodingType: int, pbEncoded: bytes) -> bytes:
