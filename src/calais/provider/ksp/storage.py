@@ -12,7 +12,6 @@ from typing import Protocol
 from calais.provider.caller import Caller, Face
 from calais.provider.card import Card
 from calais.provider.choosing import Choosing
-from calais.provider.ksp.errors import not_supported
 from calais.provider.names import NAME_MAX
 from calais.provider.policy import Policy
 from calais.win import flags
@@ -104,11 +103,6 @@ class Storage:
     def system(self) -> KspSystem:
         """The system whose cards these are."""
         return self.systems()
-
-    def require_cards(self) -> None:
-        """Raise ``NTE_NOT_SUPPORTED`` unless keys with names are stored here."""
-        if not self.row.stores:
-            raise not_supported(f"{self.row.name} has nothing to do with cards")
 
     def in_memory(self) -> Storage:
         """The provider of nameless keys that goes with this one."""
