@@ -60,8 +60,14 @@ def test_cng_signs_with_no_other_key(programs):
             ncrypt.NCryptSignHash(key, INFO, bytes(32), ncrypt.BCRYPT_PAD_PKCS1)
 
 
+def below_our_modulus(encrypt):
+    """A ciphertext for their key that could be one for ours: a larger one is refused before the key is looked at."""
+    modulus = OURS.public_key().public_numbers().n
+    return next(block for block in iter(encrypt, b"") if int.from_bytes(block, "big") < modulus)
+
+
 def test_nothing_is_decrypted_with_another_key(programs):
-    block = THEIRS.public_key().encrypt(b"for them", padding.PKCS1v15())
+    block = below_our_modulus(lambda: THEIRS.public_key().encrypt(b"for them", padding.PKCS1v15()))
     key = ncrypt.NCryptOpenKey(ncrypt.NCryptOpenStorageProvider(KSP, system=programs[0]), "ours")
     own = OURS.public_key().encrypt(b"for us", padding.PKCS1v15())
     assert ncrypt.NCryptDecrypt(key, own, None, ncrypt.BCRYPT_PAD_PKCS1) == b"for us"
